@@ -1,0 +1,1 @@
+//! Admission plugins: a file each and one table.

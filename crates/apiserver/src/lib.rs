@@ -1,0 +1,1 @@
+//! HTTP to registry: one readable stack of layers, a file per verb.

@@ -1,0 +1,1 @@
+//! Who are you, and may you: authenticators and authorisers, a file each.

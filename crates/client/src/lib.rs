@@ -1,0 +1,1 @@
+//! Typed and dynamic client over one seam: a socket, or in process.

@@ -1,0 +1,1 @@
+//! Sandboxes and containers behind the trait Runtime, and the embedded runtime.

@@ -1,0 +1,1 @@
+//! Image content store, unpacking and snapshots.

@@ -1,0 +1,1 @@
+//! Reflector, shared cache, keyed queue and controller runtime.

@@ -1,0 +1,1 @@
+//! Vocabulary: the values every other crate speaks in. No I/O, no async, no HTTP.

@@ -1,0 +1,1 @@
+//! The pipeline every object passes, and the watch cache that serves it.

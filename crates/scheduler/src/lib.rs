@@ -1,0 +1,1 @@
+//! Queue, snapshot and scheduling cycle; plugins a file each and one table.

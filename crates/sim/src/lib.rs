@@ -1,0 +1,1 @@
+//! The cluster under a seed: faults, workload and checkers.

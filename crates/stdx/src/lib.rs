@@ -1,0 +1,1 @@
+//! The doors to clock, randomness and back-off that the simulator replaces.

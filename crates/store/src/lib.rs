@@ -1,0 +1,1 @@
+//! A revisioned key-value log: get, range, txn, watch, compact. Bytes only.

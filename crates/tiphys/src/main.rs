@@ -1,0 +1,3 @@
+//! The tiphys binary: roles, configuration and wiring; no logic.
+
+fn main() {}

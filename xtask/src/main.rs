@@ -1,0 +1,3 @@
+//! The project's own tools: up, test, bench, codegen.
+
+fn main() {}
