@@ -1,1 +1,18 @@
-//! Sandboxes and containers behind the trait Runtime, and the embedded runtime.
+//! Sandboxes and containers behind the trait [`Runtime`], and the embedded runtime.
+//!
+//! A *sandbox* is what the containers of one pod share: namespaces, a parent
+//! cgroup, `/dev/shm`, `resolv.conf`. A *container* is one attempt at running one
+//! image in it; a container is started once, and a restart is a new container
+//! with a higher attempt. The words and their meaning are those of the
+//! Kubernetes Container Runtime Interface.
+
+pub mod config;
+pub mod error;
+pub mod fake;
+pub mod runtime;
+pub mod status;
+
+pub use config::{ContainerConfig, SandboxConfig};
+pub use error::Error;
+pub use runtime::Runtime;
+pub use status::{ContainerState, ContainerStatus, SandboxState, SandboxStatus};
