@@ -71,6 +71,9 @@ pub struct Field {
     pub json: Cow<'static, str>,
     /// The protobuf number; 0 where there is none.
     pub number: u32,
+    /// The protobuf number of the embedded message that holds this field; 0
+    /// where the field is the struct's own.
+    pub via: u32,
     /// What it holds.
     pub ty: Type,
     /// Go's spelling of the type, for the decoder's errors: `int32`, `[]Container`.

@@ -1,0 +1,57 @@
+//! The committed schema table: how to find a type in it, and the words in
+//! which the generated files are written.
+
+use crate::generated::TYPES;
+use meta::schema::{Field, List, ListKind, Map, Omit, Patch, Ref, Struct, Type};
+use std::borrow::Cow;
+
+/// A built-in type by Go package and name: `("k8s.io/api/core/v1", "Pod")`.
+pub fn find(package: &str, name: &str) -> Option<&'static Struct> {
+    TYPES.binary_search_by(|(p, n, _)| (*p, *n).cmp(&(package, name))).ok().map(|i| TYPES[i].2)
+}
+
+pub(crate) const fn structure(
+    name: &'static str,
+    package: &'static str,
+    fields: &'static [Field],
+    atomic: bool,
+) -> Struct {
+    Struct {
+        name: Cow::Borrowed(name),
+        package: Cow::Borrowed(package),
+        fields: Ref::Static(fields),
+        preserve_unknown: false,
+        atomic,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one argument per column of the table")]
+pub(crate) const fn field(
+    json: &'static str,
+    number: u32,
+    via: u32,
+    ty: Type,
+    go: &'static str,
+    pointer: bool,
+    omit: Omit,
+    required: bool,
+    patch: Patch,
+) -> Field {
+    Field { json: Cow::Borrowed(json), number, via, ty, go: Cow::Borrowed(go), pointer, omit, required, patch }
+}
+
+pub(crate) const fn structured(of: &'static Struct) -> Type {
+    Type::Struct(Ref::Static(of))
+}
+
+pub(crate) const fn list(item: Type, kind: ListKind) -> List {
+    List { item, kind }
+}
+
+pub(crate) const fn map(value: Type, atomic: bool) -> Map {
+    Map { value, atomic }
+}
+
+pub(crate) const fn keys(keys: &'static [Cow<'static, str>]) -> Ref<[Cow<'static, str>]> {
+    Ref::Static(keys)
+}
