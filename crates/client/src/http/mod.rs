@@ -1,0 +1,131 @@
+//! The transport over a socket: HTTP/1.1 and HTTP/2, plain or TLS, with the identity of a client
+//! certificate or a bearer token. Credentials in files are read again when the files change.
+
+mod config;
+mod connect;
+mod credentials;
+mod kubeconfig;
+
+pub use config::{HttpConfig, HttpConfigError, Pem, Token};
+pub use kubeconfig::{Kubeconfig, KubeconfigError};
+
+use crate::transport::{Body, Request, Response, Transport, TransportError};
+use bytes::Bytes;
+use connect::Connector;
+use credentials::Bearer;
+use futures::StreamExt;
+use http::header::AUTHORIZATION;
+use http_body_util::{BodyDataStream, BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::time::Duration;
+
+/// A connection pool to one API server.
+pub struct HttpTransport {
+    client: legacy::Client<Connector, Full<Bytes>>,
+    scheme: http::uri::Scheme,
+    authority: http::uri::Authority,
+    prefix: String,
+    bearer: Option<Bearer>,
+}
+
+impl HttpTransport {
+    /// Prepares the transport; connections are made when they are needed.
+    pub fn new(config: &HttpConfig, clock: stdx::Clock) -> Result<Self, HttpConfigError> {
+        let (scheme, authority, prefix) = config.address()?;
+        let connector = Connector::new(config)?;
+        // Follows client-go's HTTP/2 health check: a ping after 30 s of silence, 15 s for its answer.
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(90))
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_timeout(Duration::from_secs(15))
+            .build(connector);
+        let bearer = config.token.clone().map(|token| Bearer::new(token, clock));
+        Ok(Self {
+            client,
+            scheme,
+            authority,
+            prefix,
+            bearer,
+        })
+    }
+
+    fn form(&self, request: Request) -> Result<http::Request<Full<Bytes>>, TransportError> {
+        let path = format!("{}{}", self.prefix, request.path);
+        let form = |source: http::Error| TransportError::Form {
+            path: request.path.clone(),
+            source: source.into(),
+        };
+        let uri = http::Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path);
+        let mut formed = http::Request::new(Full::new(request.body.clone()));
+        *formed.method_mut() = request.method.clone();
+        *formed.uri_mut() = uri.build().map_err(form)?;
+        *formed.headers_mut() = request.headers;
+        if let Some(bearer) = &self.bearer {
+            formed.headers_mut().insert(AUTHORIZATION, bearer.header()?);
+        }
+        Ok(formed)
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for HttpTransport {
+    async fn call(&self, request: Request) -> Result<Response, TransportError> {
+        let is_watch = request.path.contains("watch=true");
+        let response = self
+            .client
+            .request(self.form(request)?)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let (head, body) = response.into_parts();
+        let body = if is_watch {
+            pieces(body)
+        } else {
+            Body::Full(whole(body).await?)
+        };
+        Ok(Response {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+}
+
+impl HttpTransport {
+    fn failed(&self, error: legacy::Error) -> TransportError {
+        let address = self.authority.to_string();
+        if error.is_connect() {
+            return TransportError::Connect {
+                address,
+                source: error.into(),
+            };
+        }
+        TransportError::Exchange {
+            address,
+            source: error.into(),
+        }
+    }
+}
+
+fn pieces(body: Incoming) -> Body {
+    let pieces = BodyDataStream::new(body)
+        .map(|piece| piece.map_err(|error| TransportError::Body(error.into())));
+    Body::Stream(pieces.boxed())
+}
+
+async fn whole(body: Incoming) -> Result<Bytes, TransportError> {
+    let collected = body
+        .collect()
+        .await
+        .map_err(|error| TransportError::Body(error.into()))?;
+    Ok(collected.to_bytes())
+}
+
+#[cfg(test)]
+mod tests;
