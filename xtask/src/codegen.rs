@@ -54,7 +54,11 @@ const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
 const CORE: &str = "k8s.io/api/core/v1";
 
 fn read(folder: &Path) -> Result<Spec> {
-    let mut spec = Spec { fields: BTreeMap::new(), underlying: BTreeMap::new(), atomic: BTreeSet::new() };
+    let mut spec = Spec {
+        fields: BTreeMap::new(),
+        underlying: BTreeMap::new(),
+        atomic: BTreeSet::new(),
+    };
     for line in table(&folder.join("fields.tsv"))? {
         let key = (line[0].clone(), line[1].clone());
         spec.fields.entry(key).or_default().push(Row {
@@ -81,7 +85,8 @@ fn read(folder: &Path) -> Result<Spec> {
 }
 
 fn table(path: &Path) -> Result<Vec<Vec<String>>> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("read {}: {e}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| format!("read {}: {e}", path.display()))?;
     let width = text.lines().next().unwrap_or_default().split('\t').count();
     Ok(text
         .lines()
@@ -110,7 +115,10 @@ impl Spec {
 
     /// The package that a qualifier means inside a package.
     fn package(&self, within: &str, qualifier: &str, name: &str) -> String {
-        let sibling = within.rsplit_once('/').map(|(parent, _)| format!("{parent}/v1")).unwrap_or_default();
+        let sibling = within
+            .rsplit_once('/')
+            .map(|(parent, _)| format!("{parent}/v1"))
+            .unwrap_or_default();
         match qualifier {
             "metav1" => META.into(),
             "corev1" => CORE.into(),
@@ -140,7 +148,11 @@ impl Spec {
             return Ty::Map(Box::new(self.resolve(package, value)));
         }
         match go {
-            "string" | "types.UID" | "apimachinerytypes.UID" | "types.NodeName" | "types.UnixSeconds" => return Ty::Leaf("String"),
+            "string"
+            | "types.UID"
+            | "apimachinerytypes.UID"
+            | "types.NodeName"
+            | "types.UnixSeconds" => return Ty::Leaf("String"),
             "bool" => return Ty::Leaf("Bool"),
             "int32" | "uint32" | "int16" | "int8" | "uint16" => return Ty::Leaf("Int32"),
             "int" | "int64" | "uint64" => return Ty::Leaf("Int64"),
@@ -163,10 +175,16 @@ impl Spec {
             "Quantity" => return Ty::Leaf("Quantity"),
             "IntOrString" => return Ty::Leaf("IntOrString"),
             "FieldsV1" | "RawExtension" | "JSON" | "Object" => return Ty::Leaf("Any"),
-            "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => return Ty::Leaf("Any"),
+            "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => {
+                return Ty::Leaf("Any");
+            }
             _ => {}
         }
-        match self.underlying.get(&(package.into(), name.into())).map(String::as_str) {
+        match self
+            .underlying
+            .get(&(package.into(), name.into()))
+            .map(String::as_str)
+        {
             Some("struct") => Ty::Struct(package.into(), name.into()),
             Some(other) if other == name => Ty::Leaf("Any"),
             Some("interface {" | "interface{}") => Ty::Leaf("Any"),
@@ -177,18 +195,24 @@ impl Spec {
 
     /// The fields of a type with those of embedded structs in their places.
     fn expanded(&self, package: &str, name: &str) -> Vec<(String, Row)> {
-        let rows = self.fields.get(&(package.into(), name.into())).cloned().unwrap_or_default();
+        let rows = self
+            .fields
+            .get(&(package.into(), name.into()))
+            .cloned()
+            .unwrap_or_default();
         let mut out = Vec::new();
         for row in rows {
             match row.json.as_str() {
                 "(inline)" => {
                     if let Ty::Struct(home, inner) = self.resolve(package, &row.go) {
-                        out.extend(self.expanded(&home, &inner).into_iter().map(|(home, mut inner)| {
-                            if inner.via == 0 {
-                                inner.via = row.number;
-                            }
-                            (home, inner)
-                        }));
+                        out.extend(self.expanded(&home, &inner).into_iter().map(
+                            |(home, mut inner)| {
+                                if inner.via == 0 {
+                                    inner.via = row.number;
+                                }
+                                (home, inner)
+                            },
+                        ));
                     }
                 }
                 "-" | "" => {}
@@ -225,7 +249,9 @@ fn screaming(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     for (i, c) in chars.iter().enumerate() {
         let after_lower = i > 0 && (chars[i - 1].is_lowercase() || chars[i - 1].is_ascii_digit());
-        let before_lower = i > 0 && chars[i - 1].is_uppercase() && chars.get(i + 1).is_some_and(|c| c.is_lowercase());
+        let before_lower = i > 0
+            && chars[i - 1].is_uppercase()
+            && chars.get(i + 1).is_some_and(|c| c.is_lowercase());
         if c.is_uppercase() && (after_lower || before_lower) {
             out.push('_');
         }
@@ -240,13 +266,20 @@ fn generate(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     for (package, name) in spec.underlying.keys() {
         let is_struct = spec.underlying[&(package.clone(), name.clone())] == "struct";
         let exported = name.starts_with(|c: char| c.is_uppercase());
-        if is_struct && exported && is_served(package) && matches!(spec.named(package, name), Ty::Struct(..)) {
+        if is_struct
+            && exported
+            && is_served(package)
+            && matches!(spec.named(package, name), Ty::Struct(..))
+        {
             packages.entry(package).or_default().push(name);
         }
     }
     let mut files = vec![(PathBuf::from("mod.rs"), index(&packages))];
     for (package, names) in &packages {
-        files.push((format!("{}.rs", module(package)).into(), package_file(&spec, package, names)));
+        files.push((
+            format!("{}.rs", module(package)).into(),
+            package_file(&spec, package, names),
+        ));
     }
     Ok(files)
 }
@@ -261,7 +294,12 @@ fn index(packages: &BTreeMap<&str, Vec<&str>>) -> String {
     out.push_str("\n/// Every type by package and name, in that order.\npub static TYPES: &[(&str, &str, &Struct)] = &[\n");
     for (package, names) in packages {
         for name in names {
-            let _ = writeln!(out, "    ({package:?}, {name:?}, &{}::{}),", module(package), screaming(name));
+            let _ = writeln!(
+                out,
+                "    ({package:?}, {name:?}, &{}::{}),",
+                module(package),
+                screaming(name)
+            );
         }
     }
     out.push_str("];\n");
@@ -289,7 +327,11 @@ fn package_file(spec: &Spec, package: &str, names: &[&str]) -> String {
         "//! Generated by `cargo xtask codegen` from `spec/`: the types of {package}.\n\n#[allow(unused_imports)]\nuse crate::schema::{{field, keys, list, map, structure, structured}};\nuse meta::schema::{{Field, Struct}};\n#[allow(unused_imports)]\nuse meta::schema::{{List, ListKind, Map, Type}};\n\nconst PACKAGE: &str = {package:?};\n\n"
     );
     for (code, name) in &nodes.sorted() {
-        let kind = if code.starts_with("list(") { "List" } else { "Map" };
+        let kind = if code.starts_with("list(") {
+            "List"
+        } else {
+            "Map"
+        };
         let _ = writeln!(out, "static {name}: {kind} = {code};");
     }
     out.push('\n');
@@ -351,14 +393,21 @@ fn type_code(ty: &Ty, row: Option<&Row>, nodes: &mut Nodes) -> String {
     let marker = row.map(|r| r.list_or_map.as_str()).unwrap_or_default();
     match ty {
         Ty::Leaf(name) => format!("Type::{name}"),
-        Ty::Struct(package, name) => format!("structured(&super::{}::{})", module(package), screaming(name)),
+        Ty::Struct(package, name) => format!(
+            "structured(&super::{}::{})",
+            module(package),
+            screaming(name)
+        ),
         Ty::List(item) => {
             let item = type_code(item, None, nodes);
             let kind = match (marker, row) {
                 ("set", _) => "ListKind::Set".to_string(),
                 ("map", Some(row)) => {
-                    let keys: Vec<String> =
-                        row.keys.split(',').map(|k| format!("std::borrow::Cow::Borrowed({k:?})")).collect();
+                    let keys: Vec<String> = row
+                        .keys
+                        .split(',')
+                        .map(|k| format!("std::borrow::Cow::Borrowed({k:?})"))
+                        .collect();
                     format!("ListKind::Map(keys(&[{}]))", keys.join(", "))
                 }
                 _ => "ListKind::Atomic".to_string(),
@@ -380,11 +429,16 @@ fn go_name(package: &str, go: &str) -> String {
     if let Some(rest) = go.strip_prefix("[]") {
         return format!("[]{}", go_name(package, rest));
     }
-    if let Some((key, value)) = go.strip_prefix("map[").and_then(|rest| rest.split_once(']')) {
+    if let Some((key, value)) = go
+        .strip_prefix("map[")
+        .and_then(|rest| rest.split_once(']'))
+    {
         return format!("map[{}]{}", go_name(package, key), go_name(package, value));
     }
     match go.split_once('.') {
-        Some(("metav1" | "corev1" | "authenticationv1" | "authorizationv1" | "batchv1", name)) => format!("v1.{name}"),
+        Some(("metav1" | "corev1" | "authenticationv1" | "authorizationv1" | "batchv1", name)) => {
+            format!("v1.{name}")
+        }
         Some(_) => go.into(),
         None if go.starts_with(|c: char| c.is_uppercase()) => {
             format!("{}.{go}", package.rsplit('/').next().unwrap_or_default())

@@ -7,7 +7,10 @@ use std::borrow::Cow;
 
 /// A built-in type by Go package and name: `("k8s.io/api/core/v1", "Pod")`.
 pub fn find(package: &str, name: &str) -> Option<&'static Struct> {
-    TYPES.binary_search_by(|(p, n, _)| (*p, *n).cmp(&(package, name))).ok().map(|i| TYPES[i].2)
+    TYPES
+        .binary_search_by(|(p, n, _)| (*p, *n).cmp(&(package, name)))
+        .ok()
+        .map(|i| TYPES[i].2)
 }
 
 pub(crate) const fn structure(
@@ -25,7 +28,10 @@ pub(crate) const fn structure(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one argument per column of the table")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one argument per column of the table"
+)]
 pub(crate) const fn field(
     json: &'static str,
     number: u32,
@@ -37,7 +43,17 @@ pub(crate) const fn field(
     required: bool,
     patch: Patch,
 ) -> Field {
-    Field { json: Cow::Borrowed(json), number, via, ty, go: Cow::Borrowed(go), pointer, omit, required, patch }
+    Field {
+        json: Cow::Borrowed(json),
+        number,
+        via,
+        ty,
+        go: Cow::Borrowed(go),
+        pointer,
+        omit,
+        required,
+        patch,
+    }
 }
 
 pub(crate) const fn structured(of: &'static Struct) -> Type {

@@ -32,11 +32,17 @@ impl Path {
 
     /// A place named by dotted words.
     pub fn new(words: &str) -> Self {
-        words.split('.').filter(|w| !w.is_empty()).fold(Path::root(), |path, word| path.child(word))
+        words
+            .split('.')
+            .filter(|w| !w.is_empty())
+            .fold(Path::root(), |path, word| path.child(word))
     }
 
     fn step(&self, step: Step) -> Self {
-        Path(Some(Rc::new(Node { parent: self.clone(), step })))
+        Path(Some(Rc::new(Node {
+            parent: self.clone(),
+            step,
+        })))
     }
 
     /// A named field of this: `.name`.
@@ -81,12 +87,18 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// The object itself.
     pub fn root(value: &'a Value) -> Self {
-        Field { path: Path::root(), value: Some(value) }
+        Field {
+            path: Path::root(),
+            value: Some(value),
+        }
     }
 
     /// A value at a given place.
     pub fn new(path: Path, value: Option<&'a Value>) -> Self {
-        Field { path, value: value.filter(|v| !v.is_null()) }
+        Field {
+            path,
+            value: value.filter(|v| !v.is_null()),
+        }
     }
 
     /// A named field of this.
@@ -96,14 +108,19 @@ impl<'a> Field<'a> {
 
     /// The end of a chain of names.
     pub fn at(&self, names: &[&str]) -> Field<'a> {
-        names.iter().fold(self.clone(), |field, name| field.get(name))
+        names
+            .iter()
+            .fold(self.clone(), |field, name| field.get(name))
     }
 
     /// The items of a list, none when it is absent.
     pub fn items(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         let path = self.path.clone();
         let items = self.value.and_then(Value::as_array).unwrap_or_default();
-        items.iter().enumerate().map(move |(i, item)| Field { path: path.index(i), value: Some(item) })
+        items.iter().enumerate().map(move |(i, item)| Field {
+            path: path.index(i),
+            value: Some(item),
+        })
     }
 
     /// The entries of a map, none when it is absent. Paths use the key.
@@ -197,7 +214,12 @@ impl<'a> Field<'a> {
     pub fn too_many(&self, max: usize) -> FieldError {
         let items = if max == 1 { "item" } else { "items" };
         let detail = format!("must have at most {max} {items}");
-        FieldError::new(ErrorKind::TooMany, &self.path, Value::from(self.len() as i64), detail)
+        FieldError::new(
+            ErrorKind::TooMany,
+            &self.path,
+            Value::from(self.len() as i64),
+            detail,
+        )
     }
 }
 
@@ -274,8 +296,18 @@ pub struct FieldError {
 
 impl FieldError {
     /// From its parts.
-    pub fn new(kind: ErrorKind, path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
-        FieldError { kind, field: path.to_string(), value: value.into(), detail: detail.into() }
+    pub fn new(
+        kind: ErrorKind,
+        path: &Path,
+        value: impl Into<Value>,
+        detail: impl Into<String>,
+    ) -> Self {
+        FieldError {
+            kind,
+            field: path.to_string(),
+            value: value.into(),
+            detail: detail.into(),
+        }
     }
 
     /// `Invalid value` with a value that is not the one found there.
@@ -332,7 +364,9 @@ pub fn quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
+                out.push_str(&format!("\\x{:02x}", c as u32))
+            }
             c => out.push(c),
         }
     }
@@ -362,7 +396,11 @@ impl Errors {
     }
 
     /// Adds `Invalid value` for each complaint about a field's text.
-    pub fn invalid_each(&mut self, field: &Field<'_>, complaints: impl IntoIterator<Item = String>) {
+    pub fn invalid_each(
+        &mut self,
+        field: &Field<'_>,
+        complaints: impl IntoIterator<Item = String>,
+    ) {
         for detail in complaints {
             self.push(field.invalid(detail));
         }
@@ -381,8 +419,12 @@ impl Errors {
     /// `a`, or `[a, b]`; each once.
     pub fn aggregate(&self) -> String {
         let mut seen = BTreeSet::new();
-        let texts: Vec<String> =
-            self.0.iter().map(ToString::to_string).filter(|text| seen.insert(text.clone())).collect();
+        let texts: Vec<String> = self
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .filter(|text| seen.insert(text.clone()))
+            .collect();
         match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -407,16 +449,27 @@ mod tests {
     fn errors_name_their_field() {
         let pod = value!({"spec": {"containers": [{"name": "A"}], "nodeSelector": {"k": "v"}}});
         let root = Field::root(&pod);
-        let container = root.at(&["spec", "containers"]).items().next().expect("one container");
+        let container = root
+            .at(&["spec", "containers"])
+            .items()
+            .next()
+            .expect("one container");
         assert_eq!(
-            container.get("name").invalid("must be lower case").to_string(),
+            container
+                .get("name")
+                .invalid("must be lower case")
+                .to_string(),
             "spec.containers[0].name: Invalid value: \"A\": must be lower case"
         );
         assert_eq!(
             container.get("image").required("").to_string(),
             "spec.containers[0].image: Required value"
         );
-        let (_, entry) = root.at(&["spec", "nodeSelector"]).entries().next().expect("one entry");
+        let (_, entry) = root
+            .at(&["spec", "nodeSelector"])
+            .entries()
+            .next()
+            .expect("one entry");
         assert_eq!(
             entry.not_supported(&["a", "b"]).to_string(),
             "spec.nodeSelector[k]: Unsupported value: \"v\": supported values: \"a\", \"b\""

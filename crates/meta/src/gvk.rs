@@ -15,21 +15,30 @@ pub struct GroupVersion {
 impl GroupVersion {
     /// From its parts.
     pub fn new(group: impl Into<Str>, version: impl Into<Str>) -> Self {
-        GroupVersion { group: group.into(), version: version.into() }
+        GroupVersion {
+            group: group.into(),
+            version: version.into(),
+        }
     }
 
     /// Reads an `apiVersion`. `None` when it has more than one slash.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once('/') {
             None => Some(GroupVersion::new("", text)),
-            Some((group, version)) if !version.contains('/') => Some(GroupVersion::new(group, version)),
+            Some((group, version)) if !version.contains('/') => {
+                Some(GroupVersion::new(group, version))
+            }
             Some(_) => None,
         }
     }
 
     /// With a kind.
     pub fn kind(&self, kind: &str) -> GroupVersionKind {
-        GroupVersionKind { group: self.group.clone(), version: self.version.clone(), kind: kind.into() }
+        GroupVersionKind {
+            group: self.group.clone(),
+            version: self.version.clone(),
+            kind: kind.into(),
+        }
     }
 }
 
@@ -57,12 +66,19 @@ pub struct GroupVersionKind {
 impl GroupVersionKind {
     /// From its parts.
     pub fn new(group: impl Into<Str>, version: impl Into<Str>, kind: impl Into<Str>) -> Self {
-        GroupVersionKind { group: group.into(), version: version.into(), kind: kind.into() }
+        GroupVersionKind {
+            group: group.into(),
+            version: version.into(),
+            kind: kind.into(),
+        }
     }
 
     /// Group and version.
     pub fn group_version(&self) -> GroupVersion {
-        GroupVersion { group: self.group.clone(), version: self.version.clone() }
+        GroupVersion {
+            group: self.group.clone(),
+            version: self.version.clone(),
+        }
     }
 }
 
@@ -87,19 +103,30 @@ pub struct GroupVersionResource {
 impl GroupVersionResource {
     /// From its parts.
     pub fn new(group: impl Into<Str>, version: impl Into<Str>, resource: impl Into<Str>) -> Self {
-        GroupVersionResource { group: group.into(), version: version.into(), resource: resource.into() }
+        GroupVersionResource {
+            group: group.into(),
+            version: version.into(),
+            resource: resource.into(),
+        }
     }
 
     /// Without the version.
     pub fn group_resource(&self) -> GroupResource {
-        GroupResource { group: self.group.clone(), resource: self.resource.clone() }
+        GroupResource {
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+        }
     }
 }
 
 impl fmt::Display for GroupVersionResource {
     /// As Go prints it: `apps/v1, Resource=deployments`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}, Resource={}", self.group, self.version, self.resource)
+        write!(
+            f,
+            "{}/{}, Resource={}",
+            self.group, self.version, self.resource
+        )
     }
 }
 
@@ -115,7 +142,10 @@ pub struct GroupResource {
 impl GroupResource {
     /// From its parts.
     pub fn new(group: impl Into<Str>, resource: impl Into<Str>) -> Self {
-        GroupResource { group: group.into(), resource: resource.into() }
+        GroupResource {
+            group: group.into(),
+            resource: resource.into(),
+        }
     }
 }
 

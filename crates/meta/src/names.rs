@@ -33,7 +33,10 @@ pub fn regex_error(message: &str, regex: &str, examples: &[&str]) -> String {
         return format!("{message} (regex used for validation is '{regex}')");
     }
     let examples: Vec<String> = examples.iter().map(|e| format!("'{e}'")).collect();
-    format!("{message} (e.g. {}, regex used for validation is '{regex}')", examples.join(",  or "))
+    format!(
+        "{message} (e.g. {}, regex used for validation is '{regex}')",
+        examples.join(",  or ")
+    )
 }
 
 fn is_lower_alnum(b: u8) -> bool {
@@ -42,16 +45,24 @@ fn is_lower_alnum(b: u8) -> bool {
 
 fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return false };
-    is_lower_alnum(first) && is_lower_alnum(last) && bytes.iter().all(|&b| is_lower_alnum(b) || b == b'-')
+    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
+    is_lower_alnum(first)
+        && is_lower_alnum(last)
+        && bytes.iter().all(|&b| is_lower_alnum(b) || b == b'-')
 }
 
 fn is_qualified(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
     first.is_ascii_alphanumeric()
         && last.is_ascii_alphanumeric()
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
 }
 
 /// An RFC 1123 label: `my-name`, `123-abc`.
@@ -92,7 +103,11 @@ pub fn dns1035_label(text: &str) -> Vec<String> {
         complaints.push(max_len_error(DNS1123_LABEL_MAX));
     }
     if !is_label(text) || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
-        complaints.push(regex_error(DNS1035_MSG, DNS1035_RE, &["my-name", "abc-123"]));
+        complaints.push(regex_error(
+            DNS1035_MSG,
+            DNS1035_RE,
+            &["my-name", "abc-123"],
+        ));
     }
     complaints
 }
@@ -107,15 +122,25 @@ pub fn qualified_name(text: &str) -> Vec<String> {
             if prefix.is_empty() {
                 complaints.push("prefix part must be non-empty".into());
             } else {
-                complaints.extend(dns1123_subdomain(prefix).into_iter().map(|c| format!("prefix part {c}")));
+                complaints.extend(
+                    dns1123_subdomain(prefix)
+                        .into_iter()
+                        .map(|c| format!("prefix part {c}")),
+                );
             }
             *name
         }
         _ => {
-            return vec![format!(
-                "a qualified name {}",
-                regex_error(QUALIFIED_MSG, QUALIFIED_RE, &["MyName", "my.name", "123-abc"])
-            ) + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"];
+            return vec![
+                format!(
+                    "a qualified name {}",
+                    regex_error(
+                        QUALIFIED_MSG,
+                        QUALIFIED_RE,
+                        &["MyName", "my.name", "123-abc"]
+                    )
+                ) + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+            ];
         }
     };
     if name.is_empty() {
@@ -124,7 +149,11 @@ pub fn qualified_name(text: &str) -> Vec<String> {
         complaints.push(format!("name part {}", max_len_error(63)));
     }
     if !is_qualified(name) {
-        let form = regex_error(QUALIFIED_MSG, QUALIFIED_RE, &["MyName", "my.name", "123-abc"]);
+        let form = regex_error(
+            QUALIFIED_MSG,
+            QUALIFIED_RE,
+            &["MyName", "my.name", "123-abc"],
+        );
         complaints.push(format!("name part {form}"));
     }
     complaints
@@ -137,7 +166,11 @@ pub fn label_value(text: &str) -> Vec<String> {
         complaints.push(max_bytes_error(63));
     }
     if !text.is_empty() && !is_qualified(text) {
-        complaints.push(regex_error(LABEL_VALUE_MSG, LABEL_VALUE_RE, &["MyValue", "my_value", "12345"]));
+        complaints.push(regex_error(
+            LABEL_VALUE_MSG,
+            LABEL_VALUE_RE,
+            &["MyValue", "my_value", "12345"],
+        ));
     }
     complaints
 }
@@ -148,7 +181,11 @@ pub fn config_map_key(text: &str) -> Vec<String> {
     if text.len() > DNS1123_SUBDOMAIN_MAX {
         complaints.push(max_len_error(DNS1123_SUBDOMAIN_MAX));
     }
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) {
+    if text.is_empty()
+        || !text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    {
         complaints.push(regex_error(
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
             CONFIG_KEY_RE,
@@ -179,7 +216,8 @@ pub fn port_name(text: &str) -> Vec<String> {
         complaints.push(max_len_error(15));
     }
     if !text.bytes().all(|b| is_lower_alnum(b) || b == b'-') || text.is_empty() {
-        complaints.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".into());
+        complaints
+            .push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".into());
     }
     if !text.bytes().any(|b| b.is_ascii_lowercase()) {
         complaints.push("must contain at least one letter (a-z)".into());
@@ -200,7 +238,11 @@ pub fn path_segment(text: &str) -> Vec<String> {
         ".." => return vec!["may not be '..'".into()],
         _ => {}
     }
-    ['/', '%'].iter().filter(|c| text.contains(**c)).map(|c| format!("may not contain '{c}'")).collect()
+    ['/', '%']
+        .iter()
+        .filter(|c| text.contains(**c))
+        .map(|c| format!("may not contain '{c}'"))
+        .collect()
 }
 
 /// An environment variable's name.
@@ -241,7 +283,9 @@ mod tests {
         assert_eq!(dns1123_label("a.b"), ["must not contain dots"]);
         assert_eq!(
             dns1123_subdomain("A"),
-            [r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"]
+            [
+                r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            ]
         );
         assert!(qualified_name("example.com/MyName").is_empty());
         assert!(!qualified_name("/x").is_empty());

@@ -33,7 +33,10 @@ pub trait Object {
     }
     /// `metadata.generation`, 0 when absent.
     fn generation(&self) -> i64 {
-        self.metadata().and_then(|m| m.get("generation")).and_then(Value::as_i64).unwrap_or_default()
+        self.metadata()
+            .and_then(|m| m.get("generation"))
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
     }
     /// `metadata.labels`
     fn labels(&self) -> Option<&Value> {
@@ -49,12 +52,21 @@ pub trait Object {
     }
     /// `metadata.finalizers`
     fn finalizers(&self) -> Vec<&str> {
-        let finalizers = self.metadata().and_then(|m| m.get("finalizers")).and_then(Value::as_array);
-        finalizers.unwrap_or_default().iter().filter_map(Value::as_str).collect()
+        let finalizers = self
+            .metadata()
+            .and_then(|m| m.get("finalizers"))
+            .and_then(Value::as_array);
+        finalizers
+            .unwrap_or_default()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect()
     }
     /// Whether the object is on its way out.
     fn is_deleting(&self) -> bool {
-        self.metadata().and_then(|m| m.get("deletionTimestamp")).is_some_and(|v| !v.is_null())
+        self.metadata()
+            .and_then(|m| m.get("deletionTimestamp"))
+            .is_some_and(|v| !v.is_null())
     }
 }
 
@@ -80,6 +92,9 @@ impl Object for Value {
     }
 
     fn meta_str(&self, key: &str) -> &str {
-        self.metadata().and_then(|m| m.get(key)).and_then(Value::as_str).unwrap_or_default()
+        self.metadata()
+            .and_then(|m| m.get(key))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }

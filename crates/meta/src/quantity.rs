@@ -47,17 +47,26 @@ pub enum ParseError {
 impl Quantity {
     /// Whole units.
     pub fn from_units(units: i64) -> Self {
-        Quantity { nanos: i128::from(units) * NANO, format: Format::DecimalSi }
+        Quantity {
+            nanos: i128::from(units) * NANO,
+            format: Format::DecimalSi,
+        }
     }
 
     /// Thousandths.
     pub fn from_milli(milli: i64) -> Self {
-        Quantity { nanos: i128::from(milli) * 1_000_000, format: Format::DecimalSi }
+        Quantity {
+            nanos: i128::from(milli) * 1_000_000,
+            format: Format::DecimalSi,
+        }
     }
 
     /// Whole bytes, printed with binary suffixes.
     pub fn from_bytes(bytes: i64) -> Self {
-        Quantity { nanos: i128::from(bytes) * NANO, format: Format::BinarySi }
+        Quantity {
+            nanos: i128::from(bytes) * NANO,
+            format: Format::BinarySi,
+        }
     }
 
     /// Rounded up to whole units.
@@ -111,7 +120,9 @@ impl FromStr for Quantity {
             Some(_) => (false, text),
             None => return Err(ParseError::Format),
         };
-        let digits_end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+        let digits_end = unsigned
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(digits_end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if whole.is_empty() && fraction.is_empty() {
@@ -122,7 +133,10 @@ impl FromStr for Quantity {
         }
         let (factor, format) = read_suffix(suffix)?;
         let nanos = scaled(whole, fraction, factor);
-        Ok(Quantity { nanos: if negative { -nanos } else { nanos }, format })
+        Ok(Quantity {
+            nanos: if negative { -nanos } else { nanos },
+            format,
+        })
     }
 }
 
@@ -153,8 +167,12 @@ fn read_suffix(suffix: &str) -> Result<(Factor, Format), ParseError> {
         "P" => (Ten(15), Format::DecimalSi),
         "E" => (Ten(18), Format::DecimalSi),
         _ => {
-            let known = suffix.bytes().all(|b| b"eEinumkKMGTP+-0123456789".contains(&b));
-            let exponent = suffix.strip_prefix(['e', 'E']).filter(|digits| !digits.is_empty());
+            let known = suffix
+                .bytes()
+                .all(|b| b"eEinumkKMGTP+-0123456789".contains(&b));
+            let exponent = suffix
+                .strip_prefix(['e', 'E'])
+                .filter(|digits| !digits.is_empty());
             match exponent.and_then(|digits| digits.parse::<i32>().ok()) {
                 Some(power) => (Ten(power), Format::DecimalExponent),
                 None if known => return Err(ParseError::Suffix),
@@ -187,11 +205,15 @@ fn scaled(whole: &str, fraction: &str, factor: Factor) -> i128 {
         },
     }
     if power >= 0 {
-        let factor = u32::try_from(power).ok().and_then(|p| 10i128.checked_pow(p));
+        let factor = u32::try_from(power)
+            .ok()
+            .and_then(|p| 10i128.checked_pow(p));
         let nanos = factor.and_then(|f| mantissa.checked_mul(f));
         nanos.map_or(cap, |n| n.min(cap))
     } else {
-        let divisor = u32::try_from(-power).ok().and_then(|p| 10i128.checked_pow(p));
+        let divisor = u32::try_from(-power)
+            .ok()
+            .and_then(|p| 10i128.checked_pow(p));
         let nanos = divisor.map_or(1, |d| ceil_div(mantissa, d));
         (nanos + i128::from(inexact && power < 0 && nanos == 0)).min(cap)
     }
@@ -254,15 +276,29 @@ impl Ord for Quantity {
 impl Add for Quantity {
     type Output = Quantity;
     fn add(self, other: Quantity) -> Quantity {
-        let format = if self.is_zero() { other.format } else { self.format };
-        Quantity { nanos: self.nanos.saturating_add(other.nanos), format }
+        let format = if self.is_zero() {
+            other.format
+        } else {
+            self.format
+        };
+        Quantity {
+            nanos: self.nanos.saturating_add(other.nanos),
+            format,
+        }
     }
 }
 impl Sub for Quantity {
     type Output = Quantity;
     fn sub(self, other: Quantity) -> Quantity {
-        let format = if self.is_zero() { other.format } else { self.format };
-        Quantity { nanos: self.nanos.saturating_sub(other.nanos), format }
+        let format = if self.is_zero() {
+            other.format
+        } else {
+            self.format
+        };
+        Quantity {
+            nanos: self.nanos.saturating_sub(other.nanos),
+            format,
+        }
     }
 }
 
@@ -296,7 +332,11 @@ mod tests {
             ("4096Pi", "4Ei"),
             ("99999999999999999999", "9223372036854775807"),
         ] {
-            assert_eq!(text.parse::<Quantity>().map(|q| q.to_string()), Ok(canonical.into()), "{text}");
+            assert_eq!(
+                text.parse::<Quantity>().map(|q| q.to_string()),
+                Ok(canonical.into()),
+                "{text}"
+            );
         }
     }
 

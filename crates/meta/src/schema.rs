@@ -113,7 +113,11 @@ pub struct Patch {
 
 impl Patch {
     /// Replace.
-    pub const NONE: Patch = Patch { merge: false, retain_keys: false, key: "" };
+    pub const NONE: Patch = Patch {
+        merge: false,
+        retain_keys: false,
+        key: "",
+    };
 }
 
 /// What a field holds.

@@ -72,7 +72,10 @@ impl LabelSelector {
 
     /// Selects no object.
     pub fn nothing() -> Self {
-        LabelSelector { requirements: Vec::new(), nothing: true }
+        LabelSelector {
+            requirements: Vec::new(),
+            nothing: true,
+        }
     }
 
     /// Whether every object is selected.
@@ -105,13 +108,21 @@ impl LabelSelector {
                 values: vec![value.as_str().unwrap_or_default().into()],
             })
             .collect();
-        LabelSelector { requirements, nothing: false }
+        LabelSelector {
+            requirements,
+            nothing: false,
+        }
     }
 
     /// From a `metav1.LabelSelector`: absent selects nothing, empty everything.
     pub fn from_object(selector: Option<&Value>) -> Self {
-        let Some(selector) = selector.filter(|s| !s.is_null()) else { return LabelSelector::nothing() };
-        let mut out = selector.get("matchLabels").map(LabelSelector::from_map).unwrap_or_default();
+        let Some(selector) = selector.filter(|s| !s.is_null()) else {
+            return LabelSelector::nothing();
+        };
+        let mut out = selector
+            .get("matchLabels")
+            .map(LabelSelector::from_map)
+            .unwrap_or_default();
         for expression in selector.items_at(&["matchExpressions"]) {
             let operator = match expression.str_at(&["operator"]) {
                 "In" => Operator::In,
@@ -123,7 +134,12 @@ impl LabelSelector {
             out.requirements.push(Requirement {
                 key: expression.str_at(&["key"]).into(),
                 operator,
-                values: expression.items_at(&["values"]).iter().filter_map(Value::as_str).map(Str::from).collect(),
+                values: expression
+                    .items_at(&["values"])
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(Str::from)
+                    .collect(),
             });
         }
         out
@@ -131,10 +147,16 @@ impl LabelSelector {
 
     /// Reads the string form: `a=b,c!=d,e in (f,g),!h,i,j>1`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut parser = Parser { tokens: lex(text), at: 0 };
+        let mut parser = Parser {
+            tokens: lex(text),
+            at: 0,
+        };
         let mut requirements = parser.requirements()?;
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(LabelSelector { requirements, nothing: false })
+        Ok(LabelSelector {
+            requirements,
+            nothing: false,
+        })
     }
 }
 
@@ -175,7 +197,9 @@ fn lex(text: &str) -> Vec<Token> {
             tokens.push(Token::Sign(sign));
             rest = &rest[sign.len()..];
         } else {
-            let end = rest.find(|c: char| c.is_whitespace() || "=!,()><".contains(c)).unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| c.is_whitespace() || "=!,()><".contains(c))
+                .unwrap_or(rest.len());
             tokens.push(Token::Word(rest[..end].into()));
             rest = &rest[end..];
         }
@@ -213,7 +237,10 @@ impl Parser {
                 break;
             }
             if !self.take(",") {
-                return Err(format!("found '{}', expected: ',' or 'end of string'", self.shown()));
+                return Err(format!(
+                    "found '{}', expected: ',' or 'end of string'",
+                    self.shown()
+                ));
             }
             if self.peek().is_none() {
                 return Err("found '', expected: identifier after ','".into());
@@ -234,15 +261,27 @@ impl Parser {
         let absent = self.take("!");
         let key = match self.next() {
             Some(Token::Word(word)) => word,
-            Some(Token::Sign(sign)) => return Err(format!("found '{sign}', expected: !, identifier, or 'end of string'")),
+            Some(Token::Sign(sign)) => {
+                return Err(format!(
+                    "found '{sign}', expected: !, identifier, or 'end of string'"
+                ));
+            }
             None => return Err("found '', expected: !, identifier, or 'end of string'".into()),
         };
         check_key(&key)?;
         if absent {
-            return Ok(Requirement { key: key.into(), operator: Operator::DoesNotExist, values: Vec::new() });
+            return Ok(Requirement {
+                key: key.into(),
+                operator: Operator::DoesNotExist,
+                values: Vec::new(),
+            });
         }
         let (operator, values) = self.operator_and_values(&key)?;
-        Ok(Requirement { key: key.into(), operator, values })
+        Ok(Requirement {
+            key: key.into(),
+            operator,
+            values,
+        })
     }
 
     fn operator_and_values(&mut self, key: &str) -> Result<(Operator, Vec<Str>), String> {
@@ -252,7 +291,11 @@ impl Parser {
                 self.at += 1;
                 let value = self.word();
                 check_value(key, &value)?;
-                let operator = if sign == "!=" { Operator::NotIn } else { Operator::In };
+                let operator = if sign == "!=" {
+                    Operator::NotIn
+                } else {
+                    Operator::In
+                };
                 Ok((operator, vec![value.into()]))
             }
             Some(Token::Sign(sign @ (">" | "<"))) => {
@@ -261,12 +304,20 @@ impl Parser {
                 if value.parse::<i64>().is_err() {
                     return Err("for 'Gt', 'Lt' operators, the value must be an integer".into());
                 }
-                let operator = if sign == ">" { Operator::GreaterThan } else { Operator::LessThan };
+                let operator = if sign == ">" {
+                    Operator::GreaterThan
+                } else {
+                    Operator::LessThan
+                };
                 Ok((operator, vec![value.into()]))
             }
             Some(Token::Word(word)) if word == "in" || word == "notin" => {
                 self.at += 1;
-                let operator = if word == "in" { Operator::In } else { Operator::NotIn };
+                let operator = if word == "in" {
+                    Operator::In
+                } else {
+                    Operator::NotIn
+                };
                 Ok((operator, self.value_list(key)?))
             }
             Some(_) => Err(format!(
@@ -300,7 +351,10 @@ impl Parser {
                 break;
             }
             if !self.take(",") {
-                return Err(format!("found '{}', expected: ',', ')' or identifier", self.shown()));
+                return Err(format!(
+                    "found '{}', expected: ',', ')' or identifier",
+                    self.shown()
+                ));
             }
         }
         values.sort();
@@ -313,7 +367,11 @@ fn check_key(key: &str) -> Result<(), String> {
     let complaints = names::qualified_name(key);
     match complaints.is_empty() {
         true => Ok(()),
-        false => Err(format!("key: Invalid value: {}: {}", quote(key), complaints.join("; "))),
+        false => Err(format!(
+            "key: Invalid value: {}: {}",
+            quote(key),
+            complaints.join("; ")
+        )),
     }
 }
 
@@ -321,7 +379,11 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
     let complaints = names::label_value(value);
     match complaints.is_empty() {
         true => Ok(()),
-        false => Err(format!("values[0][{key}]: Invalid value: {}: {}", quote(value), complaints.join("; "))),
+        false => Err(format!(
+            "values[0][{key}]: Invalid value: {}: {}",
+            quote(value),
+            complaints.join("; ")
+        )),
     }
 }
 
@@ -334,7 +396,11 @@ pub fn validate(selector: &Field<'_>, errors: &mut Errors) {
             errors.push(crate::FieldError::invalid(&labels.path, key, detail));
         }
         for detail in names::label_value(value.str()) {
-            errors.push(crate::FieldError::invalid(&labels.path, value.str(), detail));
+            errors.push(crate::FieldError::invalid(
+                &labels.path,
+                value.str(),
+                detail,
+            ));
         }
     }
     for expression in selector.get("matchExpressions").items() {
@@ -347,15 +413,22 @@ fn validate_expression(expression: &Field<'_>, errors: &mut Errors) {
     match expression.get("operator").str() {
         "In" | "NotIn" => {
             if values.len() == 0 {
-                errors.push(values.required("must be specified when `operator` is 'In' or 'NotIn'"));
+                errors
+                    .push(values.required("must be specified when `operator` is 'In' or 'NotIn'"));
             }
         }
         "Exists" | "DoesNotExist" => {
             if values.len() > 0 {
-                errors.push(values.forbidden("may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+                errors.push(values.forbidden(
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                ));
             }
         }
-        _ => errors.push(expression.get("operator").invalid("not a valid selector operator")),
+        _ => errors.push(
+            expression
+                .get("operator")
+                .invalid("not a valid selector operator"),
+        ),
     }
     let key = expression.get("key");
     errors.invalid_each(&key, names::qualified_name(key.str()));
@@ -393,12 +466,17 @@ impl FieldSelector {
 
     /// Whether an object is selected whose fields have these values.
     pub fn matches<'a>(&self, field: impl Fn(&str) -> &'a str) -> bool {
-        self.terms.iter().all(|(name, value, equal)| (field(name) == value) == *equal)
+        self.terms
+            .iter()
+            .all(|(name, value, equal)| (field(name) == value) == *equal)
     }
 
     /// The value that a field must equal, when the selector says so.
     pub fn required(&self, field: &str) -> Option<&str> {
-        self.terms.iter().find(|(name, _, equal)| *equal && name == field).map(|(_, value, _)| value.as_str())
+        self.terms
+            .iter()
+            .find(|(name, _, equal)| *equal && name == field)
+            .map(|(_, value, _)| value.as_str())
     }
 }
 
@@ -435,10 +513,16 @@ fn unescape(value: &str) -> Result<String, String> {
         match c {
             '\\' => match chars.next() {
                 Some(c @ ('\\' | ',' | '=')) => out.push(c),
-                _ => return Err(format!("invalid field selector: invalid escape sequence in value: {value}")),
+                _ => {
+                    return Err(format!(
+                        "invalid field selector: invalid escape sequence in value: {value}"
+                    ));
+                }
             },
             '=' | ',' => {
-                return Err(format!("invalid field selector: unescaped character in value: {value}"));
+                return Err(format!(
+                    "invalid field selector: unescaped character in value: {value}"
+                ));
             }
             c => out.push(c),
         }
@@ -452,7 +536,9 @@ mod tests {
     use crate::value;
 
     fn selects(selector: &str, labels: &Value) -> bool {
-        LabelSelector::parse(selector).expect("a selector").matches_value(Some(labels))
+        LabelSelector::parse(selector)
+            .expect("a selector")
+            .matches_value(Some(labels))
     }
 
     #[test]

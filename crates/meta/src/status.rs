@@ -154,7 +154,12 @@ impl Details {
 impl Status {
     /// From a reason and a message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Status { reason, code: reason.code(), message: message.into(), details: Details::default() }
+        Status {
+            reason,
+            code: reason.code(),
+            message: message.into(),
+            details: Details::default(),
+        }
     }
 
     fn about(mut self, resource: &GroupResource, name: &str) -> Self {
@@ -164,23 +169,34 @@ impl Status {
 
     /// `pods "x" not found`
     pub fn not_found(resource: &GroupResource, name: &str) -> Self {
-        Status::new(Reason::NotFound, format!("{resource} \"{name}\" not found")).about(resource, name)
+        Status::new(Reason::NotFound, format!("{resource} \"{name}\" not found"))
+            .about(resource, name)
     }
 
     /// `the server could not find the requested resource`
     pub fn no_such_path() -> Self {
-        Status::new(Reason::NotFound, "the server could not find the requested resource")
+        Status::new(
+            Reason::NotFound,
+            "the server could not find the requested resource",
+        )
     }
 
     /// `pods "x" already exists`
     pub fn already_exists(resource: &GroupResource, name: &str) -> Self {
-        Status::new(Reason::AlreadyExists, format!("{resource} \"{name}\" already exists")).about(resource, name)
+        Status::new(
+            Reason::AlreadyExists,
+            format!("{resource} \"{name}\" already exists"),
+        )
+        .about(resource, name)
     }
 
     /// `Operation cannot be fulfilled on pods "x": why`
     pub fn conflict(resource: &GroupResource, name: &str, why: impl fmt::Display) -> Self {
-        Status::new(Reason::Conflict, format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"))
-            .about(resource, name)
+        Status::new(
+            Reason::Conflict,
+            format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"),
+        )
+        .about(resource, name)
     }
 
     /// `pods "x" is forbidden: why`
@@ -201,7 +217,11 @@ impl Status {
         status.details.causes = errors
             .0
             .iter()
-            .map(|e| Cause { reason: e.kind.reason().into(), message: e.body(), field: e.field.clone() })
+            .map(|e| Cause {
+                reason: e.kind.reason().into(),
+                message: e.body(),
+                field: e.field.clone(),
+            })
             .collect();
         status
     }
@@ -218,9 +238,15 @@ impl Status {
 
     /// `Internal error occurred: why`
     pub fn internal(why: impl fmt::Display) -> Self {
-        let mut status = Status::new(Reason::InternalError, format!("Internal error occurred: {why}"));
-        status.details.causes =
-            vec![Cause { reason: String::new(), message: why.to_string(), field: String::new() }];
+        let mut status = Status::new(
+            Reason::InternalError,
+            format!("Internal error occurred: {why}"),
+        );
+        status.details.causes = vec![Cause {
+            reason: String::new(),
+            message: why.to_string(),
+            field: String::new(),
+        }];
         status
     }
 
@@ -237,8 +263,17 @@ impl Status {
     }
 
     /// Adds a cause.
-    pub fn cause(mut self, reason: &str, message: impl Into<String>, field: impl Into<String>) -> Self {
-        self.details.causes.push(Cause { reason: reason.into(), message: message.into(), field: field.into() });
+    pub fn cause(
+        mut self,
+        reason: &str,
+        message: impl Into<String>,
+        field: impl Into<String>,
+    ) -> Self {
+        self.details.causes.push(Cause {
+            reason: reason.into(),
+            message: message.into(),
+            field: field.into(),
+        });
         self
     }
 
@@ -262,13 +297,21 @@ impl Status {
 impl Details {
     fn to_value(&self) -> Value {
         let mut map = Map::new();
-        for (key, text) in [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)] {
+        for (key, text) in [
+            ("name", &self.name),
+            ("group", &self.group),
+            ("kind", &self.kind),
+            ("uid", &self.uid),
+        ] {
             if !text.is_empty() {
                 map.push(key, text.as_str());
             }
         }
         if !self.causes.is_empty() {
-            map.push("causes", Value::Array(self.causes.iter().map(Cause::to_value).collect()));
+            map.push(
+                "causes",
+                Value::Array(self.causes.iter().map(Cause::to_value).collect()),
+            );
         }
         if self.retry_after_seconds > 0 {
             map.push("retryAfterSeconds", self.retry_after_seconds);
@@ -280,7 +323,11 @@ impl Details {
 impl Cause {
     fn to_value(&self) -> Value {
         let mut map = Map::new();
-        for (key, text) in [("reason", &self.reason), ("message", &self.message), ("field", &self.field)] {
+        for (key, text) in [
+            ("reason", &self.reason),
+            ("message", &self.message),
+            ("field", &self.field),
+        ] {
             if !text.is_empty() {
                 map.push(key, text.as_str());
             }

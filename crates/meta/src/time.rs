@@ -7,7 +7,9 @@ use jiff::Timestamp;
 pub fn parse(text: &str) -> Option<Timestamp> {
     // jiff takes more than RFC 3339; Go's layout wants `T` and a zone.
     let bytes = text.as_bytes();
-    (bytes.len() >= 20 && bytes[10] == b'T').then(|| text.parse().ok()).flatten()
+    (bytes.len() >= 20 && bytes[10] == b'T')
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// `2006-01-02T15:04:05Z`

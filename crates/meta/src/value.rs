@@ -111,12 +111,16 @@ impl PartialEq for Map {
 impl Map {
     /// An empty object.
     pub const fn new() -> Self {
-        Map { entries: Vec::new() }
+        Map {
+            entries: Vec::new(),
+        }
     }
 
     /// An empty object with room for `n` entries.
     pub fn with_capacity(n: usize) -> Self {
-        Map { entries: Vec::with_capacity(n) }
+        Map {
+            entries: Vec::with_capacity(n),
+        }
     }
 
     /// How many entries there are.
@@ -140,7 +144,10 @@ impl Map {
 
     /// The value of a key, to change.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.entries.iter_mut().find(|(k, _)| k == key).map(|(_, v)| v)
+        self.entries
+            .iter_mut()
+            .find(|(k, _)| k == key)
+            .map(|(_, v)| v)
     }
 
     /// Whether the key is there, be its value null.
@@ -648,7 +655,10 @@ mod tests {
     #[test]
     fn the_macro_writes_trees() {
         let v = value!({"a": [1, "two", null, {"b": true}], "c": {}, "d": null});
-        assert_eq!(v.to_json(), r#"{"a":[1,"two",null,{"b":true}],"c":{},"d":null}"#);
+        assert_eq!(
+            v.to_json(),
+            r#"{"a":[1,"two",null,{"b":true}],"c":{},"d":null}"#
+        );
     }
 
     #[test]
@@ -659,7 +669,10 @@ mod tests {
 
     #[test]
     fn strings_are_escaped() {
-        assert_eq!(value!("a\"\\\n\u{1}é").to_json(), "\"a\\\"\\\\\\n\\u0001é\"");
+        assert_eq!(
+            value!("a\"\\\n\u{1}é").to_json(),
+            "\"a\\\"\\\\\\n\\u0001é\""
+        );
     }
 
     #[test]
