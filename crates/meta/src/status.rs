@@ -284,12 +284,12 @@ impl Status {
         });
         let map = status.make_object();
         if self.reason != Reason::Unknown {
-            map.push("reason", self.reason.as_str());
+            map.insert("reason", self.reason.as_str());
         }
         if !self.details.is_empty() {
-            map.push("details", self.details.to_value());
+            map.insert("details", self.details.to_value());
         }
-        map.push("code", i64::from(self.code));
+        map.insert("code", i64::from(self.code));
         status
     }
 }
@@ -304,17 +304,17 @@ impl Details {
             ("uid", &self.uid),
         ] {
             if !text.is_empty() {
-                map.push(key, text.as_str());
+                map.insert(key, text.as_str());
             }
         }
         if !self.causes.is_empty() {
-            map.push(
+            map.insert(
                 "causes",
                 Value::Array(self.causes.iter().map(Cause::to_value).collect()),
             );
         }
         if self.retry_after_seconds > 0 {
-            map.push("retryAfterSeconds", self.retry_after_seconds);
+            map.insert("retryAfterSeconds", self.retry_after_seconds);
         }
         Value::Object(map)
     }
@@ -329,7 +329,7 @@ impl Cause {
             ("field", &self.field),
         ] {
             if !text.is_empty() {
-                map.push(key, text.as_str());
+                map.insert(key, text.as_str());
             }
         }
         Value::Object(map)
@@ -352,8 +352,12 @@ mod tests {
     fn not_found_reads_as_upstream() {
         let status = Status::not_found(&GroupResource::new("apps", "deployments"), "web");
         assert_eq!(
-            status.to_value().to_json(),
-            r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"deployments.apps \"web\" not found","reason":"NotFound","details":{"name":"web","group":"apps","kind":"deployments"},"code":404}"#
+            status.to_value(),
+            value!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "deployments.apps \"web\" not found", "reason": "NotFound",
+                "details": {"name": "web", "group": "apps", "kind": "deployments"}, "code": 404
+            })
         );
     }
 }

@@ -1,8 +1,7 @@
 //! The tree that a request becomes.
 //!
-//! An object is a list of entries in the order in which they were written:
-//! Kubernetes objects are small and wide, and a linear scan over a few short
-//! inline keys beats hashing. Numbers are what Go's decoder would make of them
+//! An object is a list of entries sorted by key: Kubernetes objects are small
+//! and wide, and a search over a few short inline keys beats hashing. Numbers are what Go's decoder would make of them
 //! (an `int64` when the text is an integer that fits, else a `float64`).
 
 use compact_str::CompactString;
@@ -89,38 +88,42 @@ impl fmt::Display for Number {
     }
 }
 
-/// The entries of an object, in the order in which they were written. Keys are
-/// unique: whoever builds a map from untrusted text checks that first.
-#[derive(Clone, Debug, Default)]
+/// The entries of an object, sorted by key. Keys are unique; where the same key
+/// comes twice, the later value stays (whoever must complain of that does so
+/// while reading). Sorting makes equal objects equal bytes, and keeps look-up
+/// cheap for a map of a hundred thousand keys.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Map {
     entries: Vec<(Str, Value)>,
-}
-
-impl PartialEq for Map {
-    /// Equal when the same keys hold the same values, in whatever order.
-    fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self
-                .entries
-                .iter()
-                .zip(&other.entries)
-                .all(|((k, v), (l, w))| (k == l && v == w) || other.get(k) == Some(v))
-    }
 }
 
 impl Map {
     /// An empty object.
     pub const fn new() -> Self {
-        Map {
-            entries: Vec::new(),
-        }
+        Map { entries: Vec::new() }
     }
 
     /// An empty object with room for `n` entries.
     pub fn with_capacity(n: usize) -> Self {
-        Map {
-            entries: Vec::with_capacity(n),
+        Map { entries: Vec::with_capacity(n) }
+    }
+
+    /// From entries in any order; gives each key that came more than once to
+    /// `duplicate`, and keeps the last of its values.
+    pub fn from_entries(mut entries: Vec<(Str, Value)>, mut duplicate: impl FnMut(&str)) -> Self {
+        let is_sorted = entries.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !is_sorted {
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            entries.dedup_by(|later, earlier| {
+                let same = later.0 == earlier.0;
+                if same {
+                    duplicate(&later.0);
+                    std::mem::swap(later, earlier);
+                }
+                same
+            });
         }
+        Map { entries }
     }
 
     /// How many entries there are.
@@ -133,70 +136,54 @@ impl Map {
         self.entries.is_empty()
     }
 
-    fn position(&self, key: &str) -> Option<usize> {
-        self.entries.iter().position(|(k, _)| k == key)
+    fn position(&self, key: &str) -> Result<usize, usize> {
+        self.entries.binary_search_by(|(k, _)| k.as_str().cmp(key))
     }
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entries.iter().find(|(k, _)| k == key).map(|(_, v)| v)
+        self.position(key).ok().map(|i| &self.entries[i].1)
     }
 
     /// The value of a key, to change.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.entries
-            .iter_mut()
-            .find(|(k, _)| k == key)
-            .map(|(_, v)| v)
+        self.position(key).ok().map(|i| &mut self.entries[i].1)
     }
 
     /// Whether the key is there, be its value null.
     pub fn contains_key(&self, key: &str) -> bool {
-        self.position(key).is_some()
+        self.position(key).is_ok()
     }
 
-    /// Sets a key, in its place when it is there, else at the end. Gives back
-    /// what it replaced.
+    /// Sets a key and gives back what it replaced.
     pub fn insert(&mut self, key: impl Into<Str>, value: impl Into<Value>) -> Option<Value> {
         let (key, value) = (key.into(), value.into());
-        match self.get_mut(&key) {
-            Some(slot) => Some(std::mem::replace(slot, value)),
-            None => {
-                self.entries.push((key, value));
+        match self.position(&key) {
+            Ok(i) => Some(std::mem::replace(&mut self.entries[i].1, value)),
+            Err(i) => {
+                self.entries.insert(i, (key, value));
                 None
             }
         }
     }
 
-    /// Appends an entry whose key is known to be absent.
-    pub fn push(&mut self, key: impl Into<Str>, value: impl Into<Value>) {
-        self.entries.push((key.into(), value.into()));
-    }
-
     /// Takes a key out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        self.position(key).map(|i| self.entries.remove(i).1)
+        self.position(key).ok().map(|i| self.entries.remove(i).1)
     }
 
     /// The value of a key, made null when it is absent.
     pub fn entry(&mut self, key: &str) -> &mut Value {
-        let i = self.position(key).unwrap_or_else(|| {
-            self.entries.push((key.into(), Value::Null));
-            self.entries.len() - 1
+        let i = self.position(key).unwrap_or_else(|i| {
+            self.entries.insert(i, (key.into(), Value::Null));
+            i
         });
         &mut self.entries[i].1
     }
 
     /// The object below a key, made empty when it is absent or something else.
     pub fn object(&mut self, key: &str) -> &mut Map {
-        let slot = self.entry(key);
-        if !matches!(slot, Value::Object(_)) {
-            *slot = Value::Object(Map::new());
-        }
-        match slot {
-            Value::Object(map) => map,
-            _ => unreachable!("just made an object"),
-        }
+        self.entry(key).make_object()
     }
 
     /// Keeps the entries for which `keep` says so.
@@ -218,16 +205,6 @@ impl Map {
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Str> {
         self.entries.iter().map(|(k, _)| k)
     }
-
-    /// Sorts the entries by key.
-    pub fn sort(&mut self) {
-        self.entries.sort_by(|a, b| a.0.cmp(&b.0));
-    }
-
-    /// Sorts the entries by what `rank` says of a key; equal ranks keep their order.
-    pub fn sort_by_rank(&mut self, rank: impl FnMut(&(Str, Value)) -> usize) {
-        self.entries.sort_by_key(rank);
-    }
 }
 
 impl IntoIterator for Map {
@@ -241,11 +218,7 @@ impl IntoIterator for Map {
 impl<K: Into<Str>, V: Into<Value>> FromIterator<(K, V)> for Map {
     /// Later entries replace earlier ones of the same key.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
-        let mut map = Map::new();
-        for (k, v) in iter {
-            map.insert(k, v);
-        }
-        map
+        Map::from_entries(iter.into_iter().map(|(k, v)| (k.into(), v.into())).collect(), |_| {})
     }
 }
 
@@ -427,6 +400,25 @@ impl Value {
         let mut out = Vec::with_capacity(256);
         self.write_json(&mut out);
         String::from_utf8(out).unwrap_or_default()
+    }
+
+    /// Appends an API object as compact JSON: kind, apiVersion and metadata come
+    /// first, as people expect to read them.
+    pub fn write_object(&self, out: &mut Vec<u8>) {
+        const FIRST: [&str; 3] = ["kind", "apiVersion", "metadata"];
+        let Some(map) = self.as_object() else { return self.write_json(out) };
+        let first = FIRST.iter().filter_map(|key| Some((*key, map.get(key)?)));
+        let rest = map.iter().map(|(k, v)| (k.as_str(), v)).filter(|(k, _)| !FIRST.contains(k));
+        out.push(b'{');
+        for (i, (key, value)) in first.chain(rest).enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_string(key, out);
+            out.push(b':');
+            value.write_json(out);
+        }
+        out.push(b'}');
     }
 
     /// Appends compact JSON.
@@ -662,9 +654,18 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_equal_whatever_their_order() {
+    fn maps_are_equal_whatever_the_order_of_writing() {
         assert_eq!(value!({"a": 1, "b": 2}), value!({"b": 2, "a": 1}));
         assert_ne!(value!({"a": 1, "b": 2}), value!({"a": 1, "c": 2}));
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_stays() {
+        let mut twice = Vec::new();
+        let entries = vec![("b".into(), value!(1)), ("a".into(), value!(2)), ("b".into(), value!(3))];
+        let map = Map::from_entries(entries, |key| twice.push(key.to_string()));
+        assert_eq!(Value::Object(map), value!({"a": 2, "b": 3}));
+        assert_eq!(twice, ["b"]);
     }
 
     #[test]
