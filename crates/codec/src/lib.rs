@@ -1,1 +1,10 @@
-//! Bytes to object and back: JSON, YAML and Table, driven by schema data, never by kind.
+//! Bytes to object and back, driven by schema data, never by kind.
+//!
+//! [`json`] and [`yaml`] read text into a tree; [`conform`] makes a tree what
+//! Go's typed decoder would have made of it; [`patch`] and [`apply`] change it.
+
+pub mod conform;
+pub mod json;
+pub mod yaml;
+
+pub use conform::{Mismatch, complete, conform};
