@@ -11,6 +11,7 @@
 mod api;
 mod discovery;
 mod error;
+pub mod events;
 pub mod http;
 mod options;
 mod path;

@@ -1,0 +1,49 @@
+//! Events: what a component tells users about their objects.
+//!
+//! Recording never waits and never fails: an event goes into a bounded queue (a full queue drops
+//! it, as upstream does) and a task of the component's supervisor writes it. [`Recorder`] writes
+//! core/v1 Events, counted and combined; [`SeriesRecorder`] writes events.k8s.io Events.
+
+mod correlator;
+mod recent;
+mod recorder;
+mod series;
+
+pub use recorder::Recorder;
+pub use series::{SeriesEvent, SeriesRecorder};
+
+use crate::error::Error;
+use std::time::Duration;
+use typed::api::core::v1::ObjectReference;
+
+/// The type of an event about something that is as it should be.
+pub const NORMAL: &str = "Normal";
+/// The type of an event about something that is not.
+pub const WARNING: &str = "Warning";
+
+const QUEUED_MAX: usize = 1000;
+const TRIES_MAX: u32 = 12;
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+
+/// Events of cluster-scoped objects go into namespace default.
+fn namespace_of(object: &ObjectReference) -> String {
+    let namespace = object
+        .namespace
+        .clone()
+        .filter(|namespace| !namespace.is_empty());
+    namespace.unwrap_or_else(|| "default".to_owned())
+}
+
+/// The object's name and the time in hexadecimal nanoseconds, which makes it unique.
+fn event_name(object: &ObjectReference, now: stdx::Timestamp) -> String {
+    format!(
+        "{}.{:x}",
+        object.name.as_deref().unwrap_or_default(),
+        now.as_nanosecond()
+    )
+}
+
+/// Whether writing may work later: the server's refusals are final, silence is not.
+fn may_retry(error: &Error) -> bool {
+    matches!(error, Error::Transport { .. } | Error::Decode { .. })
+}
