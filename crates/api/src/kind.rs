@@ -203,12 +203,14 @@ pub const NAME: Column = Column {
 };
 /// How long ago the object was made.
 pub const AGE: Column = Column::new("Age", "string");
+/// When the object was made.
+pub const CREATED_AT: Column = Column::new("Created At", "date");
 
 /// What a kind does differently. Everything has a default that suits a kind
 /// that is only stored; identity is the one thing that a kind must say.
 pub trait Kind: Send + Sync {
     /// Who it is.
-    fn card(&self) -> &'static Card;
+    fn card(&self) -> &Card;
 
     /// Fills in what the client left out, also on objects read from the store.
     /// Must change nothing that is already filled in.
@@ -291,6 +293,16 @@ pub trait Kind: Send + Sync {
     /// Whether an update without a resourceVersion is taken (the last writer wins).
     fn updates_unconditionally(&self) -> bool {
         true
+    }
+
+    /// How long an object is kept when nobody writes it again; `None` for ever.
+    fn ttl(&self) -> Option<std::time::Duration> {
+        None
+    }
+
+    /// Whether a delete answers with the object rather than a Status.
+    fn returns_deleted(&self) -> bool {
+        false
     }
 
     /// The kind as which objects of this one are stored, where that is another

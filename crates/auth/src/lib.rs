@@ -1,7 +1,7 @@
 //! Who are you, and may you: authenticators and authorisers, a file each.
 
 mod attributes;
-mod user;
+pub mod user;
 
 pub use attributes::{Attributes, Decision, Target};
 pub use user::User;
