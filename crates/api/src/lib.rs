@@ -6,20 +6,45 @@
 //! `mod.rs` gains a `mod` line and a table line, and everything else follows:
 //! routes, discovery, list, watch, patch, apply, Table, OpenAPI and RBAC.
 
+pub mod apps;
+pub mod authentication;
+pub mod authorization;
 pub mod bytes;
+pub mod coordination;
 pub mod core;
+pub mod discovery;
+pub mod events;
 #[rustfmt::skip]
 pub mod generated;
 pub mod kind;
+pub mod metadata;
+pub mod networking;
+pub mod node;
 pub mod print;
+pub mod rbac;
+pub mod scheduling;
 pub mod schema;
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod testing;
 
 pub use kind::{Card, Column, Door, Hub, Kind, NameRule, Subresource, Verbs};
 
 /// The kinds of each group, in the order in which discovery lists the groups.
-pub static GROUPS: &[&[&dyn Kind]] = &[core::KINDS];
+pub static GROUPS: &[&[&dyn Kind]] = &[
+    core::KINDS,
+    apps::KINDS,
+    events::KINDS,
+    authentication::KINDS,
+    authorization::KINDS,
+    networking::KINDS,
+    rbac::KINDS,
+    scheduling::KINDS,
+    coordination::KINDS,
+    node::KINDS,
+    discovery::KINDS,
+];
 
 /// Every kind that is served.
 pub fn kinds() -> impl Iterator<Item = &'static dyn Kind> {

@@ -74,6 +74,66 @@ pub fn labels(map: Option<&Value>) -> String {
     }
 }
 
+/// A `metav1.LabelSelector` in its string form, `<none>` when it is empty.
+pub fn selector(selector: Option<&Value>) -> String {
+    let mut selector = match selector {
+        Some(selector) => meta::LabelSelector::from_object(Some(selector))
+            .requirements()
+            .to_vec(),
+        None => return "<none>".into(),
+    };
+    selector.sort_by(|a, b| a.key.cmp(&b.key));
+    let text = meta::LabelSelector::from_requirements(selector).to_string();
+    match text.is_empty() {
+        true => "<none>".into(),
+        false => text,
+    }
+}
+
+/// The names of a pod spec's containers, and their images.
+pub fn containers(spec: Option<&Value>) -> (String, String) {
+    let containers = spec
+        .map(|s| s.items_at(&["containers"]))
+        .unwrap_or_default();
+    let join = |key| {
+        let texts: Vec<&str> = containers.iter().map(|c| c.str_at(&[key])).collect();
+        texts.join(",")
+    };
+    (join("name"), join("image"))
+}
+
+/// The text at the end of a chain of keys, or a stand-in when it is empty.
+pub fn text_or(object: &Value, keys: &[&str], empty: &str) -> Value {
+    match object.str_at(keys) {
+        "" => empty.into(),
+        text => text.into(),
+    }
+}
+
+/// The integer at the end of a chain of keys, 0 when there is none.
+pub fn int_at(object: &Value, keys: &[&str]) -> Value {
+    object.i64_at(keys).unwrap_or_default().into()
+}
+
+/// When the object was made, as RFC 3339.
+pub fn created_at(object: &Value) -> Value {
+    object.meta_str("creationTimestamp").into()
+}
+
+/// At most three of many, and how many more there are.
+pub fn a_few(items: impl IntoIterator<Item = String>) -> (String, Option<usize>) {
+    let mut shown = Vec::new();
+    let mut count = 0;
+    for item in items {
+        if shown.len() < 3 {
+            shown.push(item);
+        }
+        count += 1;
+    }
+    let more = (count > 3).then(|| count - 3);
+    (shown.join(","), more)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

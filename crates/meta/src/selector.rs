@@ -83,6 +83,14 @@ impl LabelSelector {
         self.requirements.is_empty() && !self.nothing
     }
 
+    /// From its requirements, all of which must hold.
+    pub fn from_requirements(requirements: Vec<Requirement>) -> Self {
+        LabelSelector {
+            requirements,
+            nothing: false,
+        }
+    }
+
     /// What is required.
     pub fn requirements(&self) -> &[Requirement] {
         &self.requirements

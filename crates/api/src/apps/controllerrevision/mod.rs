@@ -1,0 +1,38 @@
+//! ControllerRevision: what a workload looked like once.
+
+mod columns;
+
+use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use jiff::Timestamp;
+use meta::Value;
+
+/// ControllerRevision.
+pub struct ControllerRevision;
+
+static CARD: Card = Card {
+    group: "apps",
+    version: "v1",
+    kind: "ControllerRevision",
+    plural: "controllerrevisions",
+    singular: "controllerrevision",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: Verbs::All,
+    subresources: &[],
+    schema: &crate::generated::apps_v1::CONTROLLER_REVISION,
+    name: NameRule::Subdomain,
+    generation: false,
+};
+
+impl Kind for ControllerRevision {
+    fn card(&self) -> &'static Card {
+        &CARD
+    }
+    fn columns(&self) -> &'static [Column] {
+        columns::COLUMNS
+    }
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        columns::cells(object, now)
+    }
+}

@@ -1,0 +1,28 @@
+//! LocalSubjectAccessReview: may they, in this namespace?
+
+use crate::kind::{Card, Kind, NameRule, Verbs};
+
+/// LocalSubjectAccessReview.
+pub struct LocalSubjectAccessReview;
+
+static CARD: Card = Card {
+    group: "authorization.k8s.io",
+    version: "v1",
+    kind: "LocalSubjectAccessReview",
+    plural: "localsubjectaccessreviews",
+    singular: "localsubjectaccessreview",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: Verbs::CreateOnly,
+    subresources: &[],
+    schema: &crate::generated::authorization_v1::LOCAL_SUBJECT_ACCESS_REVIEW,
+    name: NameRule::Any,
+    generation: false,
+};
+
+impl Kind for LocalSubjectAccessReview {
+    fn card(&self) -> &'static Card {
+        &CARD
+    }
+}

@@ -1,0 +1,28 @@
+//! SubjectAccessReview: may they?
+
+use crate::kind::{Card, Kind, NameRule, Verbs};
+
+/// SubjectAccessReview.
+pub struct SubjectAccessReview;
+
+static CARD: Card = Card {
+    group: "authorization.k8s.io",
+    version: "v1",
+    kind: "SubjectAccessReview",
+    plural: "subjectaccessreviews",
+    singular: "subjectaccessreview",
+    short_names: &[],
+    categories: &[],
+    namespaced: false,
+    verbs: Verbs::CreateOnly,
+    subresources: &[],
+    schema: &crate::generated::authorization_v1::SUBJECT_ACCESS_REVIEW,
+    name: NameRule::Any,
+    generation: false,
+};
+
+impl Kind for SubjectAccessReview {
+    fn card(&self) -> &'static Card {
+        &CARD
+    }
+}

@@ -1,0 +1,28 @@
+//! Binding: a pod is given a node.
+
+use crate::kind::{Card, Kind, NameRule, Verbs};
+
+/// Binding.
+pub struct Binding;
+
+static CARD: Card = Card {
+    group: "",
+    version: "v1",
+    kind: "Binding",
+    plural: "bindings",
+    singular: "binding",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: Verbs::CreateOnly,
+    subresources: &[],
+    schema: &crate::generated::core_v1::BINDING,
+    name: NameRule::Subdomain,
+    generation: false,
+};
+
+impl Kind for Binding {
+    fn card(&self) -> &'static Card {
+        &CARD
+    }
+}

@@ -1,0 +1,38 @@
+//! ServiceCIDR: a range that services take their addresses from.
+
+mod columns;
+
+use crate::kind::{Card, Column, Kind, NameRule, STATUS, Verbs};
+use jiff::Timestamp;
+use meta::Value;
+
+/// ServiceCIDR.
+pub struct ServiceCIDR;
+
+static CARD: Card = Card {
+    group: "networking.k8s.io",
+    version: "v1",
+    kind: "ServiceCIDR",
+    plural: "servicecidrs",
+    singular: "servicecidr",
+    short_names: &[],
+    categories: &[],
+    namespaced: false,
+    verbs: Verbs::All,
+    subresources: &[STATUS],
+    schema: &crate::generated::networking_v1::SERVICE_CIDR,
+    name: NameRule::Subdomain,
+    generation: false,
+};
+
+impl Kind for ServiceCIDR {
+    fn card(&self) -> &'static Card {
+        &CARD
+    }
+    fn columns(&self) -> &'static [Column] {
+        columns::COLUMNS
+    }
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        columns::cells(object, now)
+    }
+}

@@ -1,0 +1,38 @@
+//! ClusterRole: rights everywhere.
+
+mod columns;
+
+use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use jiff::Timestamp;
+use meta::Value;
+
+/// ClusterRole.
+pub struct ClusterRole;
+
+static CARD: Card = Card {
+    group: "rbac.authorization.k8s.io",
+    version: "v1",
+    kind: "ClusterRole",
+    plural: "clusterroles",
+    singular: "clusterrole",
+    short_names: &[],
+    categories: &[],
+    namespaced: false,
+    verbs: Verbs::All,
+    subresources: &[],
+    schema: &crate::generated::rbac_v1::CLUSTER_ROLE,
+    name: NameRule::PathSegment,
+    generation: false,
+};
+
+impl Kind for ClusterRole {
+    fn card(&self) -> &'static Card {
+        &CARD
+    }
+    fn columns(&self) -> &'static [Column] {
+        columns::COLUMNS
+    }
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        columns::cells(object, now)
+    }
+}
