@@ -1,1 +1,26 @@
-//! Image content store, unpacking and snapshots.
+//! Images: content store, import, unpacking, snapshots, and the decision
+//! when to pull.
+//!
+//! The API blocks; asynchronous callers run it where blocking is allowed.
+//! Unpacking needs root, `openat2` (Linux 5.6) and a file system with
+//! `trusted.` attributes.
+
+pub mod archive;
+pub mod build;
+pub mod compression;
+pub mod digest;
+pub mod document;
+mod error;
+mod image;
+pub mod pull;
+pub mod reference;
+pub mod source;
+mod store;
+pub mod tarball;
+pub mod unpack;
+
+pub use digest::Digest;
+pub use error::{Error, chain};
+pub use image::{Image, Settings};
+pub use reference::Reference;
+pub use store::{Collected, Images, ImportOptions, Imported, Removed, Usage};
