@@ -2,8 +2,13 @@
 
 pub mod caps;
 pub mod cgroup;
+pub mod conntrack;
 pub mod fdpass;
+pub mod link;
 pub mod loopback;
 pub mod mount;
+pub mod netlink;
+pub mod netns;
+pub mod nft;
 pub mod process;
 pub mod seccomp;
