@@ -111,7 +111,7 @@ impl Error {
     pub fn message(&self) -> String {
         match self.status().and_then(|status| status.message.clone()) {
             Some(message) => message,
-            None => with_causes(self),
+            None => chain(self),
         }
     }
 
@@ -181,7 +181,7 @@ impl Error {
 }
 
 /// An error with all its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

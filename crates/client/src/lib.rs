@@ -23,7 +23,7 @@ mod watch;
 
 pub use api::{Api, Event, List};
 pub use discovery::{ApiResource, Discovery};
-pub use error::{Error, reason};
+pub use error::{Error, chain, reason};
 pub use http::{HttpConfig, HttpTransport, Kubeconfig};
 pub use options::{DeleteOptions, ListOptions, Patch, Propagation, WriteOptions};
 pub use path::Gvr;

@@ -1,0 +1,99 @@
+//! One informer per kind, shared by all loops of a process.
+
+use crate::informer::Informer;
+use crate::reflector::Reflector;
+use crate::store::Cached;
+use client::{Client, Gvr, ListOptions};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use stdx::{Clock, Importance, Rng, Supervisor};
+use typed::{DecodeError, Typed};
+
+/// Makes and keeps informers. Clones share them.
+#[derive(Clone)]
+pub struct Factory {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    clock: Clock,
+    rng: Rng,
+    supervisor: Supervisor,
+    informers: Mutex<BTreeMap<String, Box<dyn Any + Send>>>,
+}
+
+impl Factory {
+    /// A factory whose informers read through the client, as tasks of the supervisor.
+    pub fn new(client: Client, clock: Clock, rng: Rng, supervisor: Supervisor) -> Self {
+        let informers = Mutex::default();
+        Self {
+            inner: Arc::new(Inner {
+                client,
+                clock,
+                rng,
+                supervisor,
+                informers,
+            }),
+        }
+    }
+
+    /// The informer of a kind. Its objects come without managedFields, which no loop reads.
+    pub fn informer<T: Typed>(&self) -> Informer<T> {
+        self.selected(ListOptions::default())
+    }
+
+    /// The informer of those objects of a kind that the options select.
+    pub fn selected<T: Typed>(&self, selection: ListOptions) -> Informer<T> {
+        self.projected(
+            Gvr::of::<T>(),
+            T::NAMESPACED,
+            selection,
+            decode_trimmed::<T>,
+        )
+    }
+
+    /// An informer that keeps a projection of a resource's objects.
+    pub fn projected<V: Cached>(
+        &self,
+        gvr: Gvr,
+        namespaced: bool,
+        selection: ListOptions,
+        decode: fn(&[u8]) -> Result<V, DecodeError>,
+    ) -> Informer<V> {
+        let inner = &self.inner;
+        let name = format!("{gvr} {} {selection:?}", std::any::type_name::<V>());
+        let mut informers = inner
+            .informers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = informers
+            .get(&name)
+            .and_then(|informer| informer.downcast_ref::<Informer<V>>())
+        {
+            return known.clone();
+        }
+        let informer = Informer::new(decode);
+        let task = format!("reflector {gvr}");
+        let resource = inner.client.resource(gvr, namespaced);
+        let reflector = Reflector::new(
+            resource,
+            selection,
+            &informer,
+            inner.clock.clone(),
+            inner.rng.fork(),
+        );
+        inner
+            .supervisor
+            .spawn(task, Importance::Essential, reflector.run());
+        informers.insert(name, Box::new(informer.clone()));
+        informer
+    }
+}
+
+fn decode_trimmed<T: Typed>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let mut object = T::decode(bytes)?;
+    object.metadata_mut().managed_fields = None;
+    Ok(object)
+}
