@@ -15,7 +15,7 @@ use crate::tarball::{Kind, Member};
 #[derive(Clone, Debug, Default)]
 pub struct Layer {
     members: Vec<(Member, Vec<u8>)>,
-    directories: HashSet<String>,
+    known: HashSet<String>,
 }
 
 impl Layer {
@@ -69,9 +69,11 @@ impl Layer {
     #[must_use]
     pub fn member(mut self, member: Member, content: impl Into<Vec<u8>>) -> Self {
         self.parents_of(&member.path);
-        if member.kind == Kind::Directory && !self.directories.insert(member.path.clone()) {
-            // It came by itself before; what is said now counts.
-            self.members.retain(|(other, _)| other.path != member.path);
+        let new = self.known.insert(member.path.clone());
+        if !new && member.kind == Kind::Directory {
+            // If it came by itself before, what is said now counts.
+            self.members
+                .retain(|(other, _)| other.kind != Kind::Directory || other.path != member.path);
         }
         self.members.push((member, content.into()));
         self
@@ -110,7 +112,7 @@ impl Layer {
     fn parents_of(&mut self, path: &str) {
         for (at, _) in path.match_indices('/') {
             let parent = &path[..at];
-            if self.directories.insert(parent.to_owned()) {
+            if self.known.insert(parent.to_owned()) {
                 let member = Member::new(parent, Kind::Directory);
                 self.members.push((member, Vec::new()));
             }

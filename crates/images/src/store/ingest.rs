@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -442,7 +442,7 @@ fn spool(stream: &mut dyn Read, path: &Path) -> Result<File, Error> {
     let mut buffer = vec![0; 128 * 1024];
     loop {
         let count = match stream.read(&mut buffer) {
-            Ok(0) => return Ok(file),
+            Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Error::io("read the archive for", path)(error)),
@@ -450,4 +450,6 @@ fn spool(stream: &mut dyn Read, path: &Path) -> Result<File, Error> {
         file.write_all(&buffer[..count])
             .map_err(Error::io("write", path))?;
     }
+    file.rewind().map_err(Error::io("rewind", path))?;
+    Ok(file)
 }

@@ -109,7 +109,7 @@ fn text(field: &[u8]) -> &[u8] {
 /// Reads an octal number, or a big one in base 256. An empty field is zero.
 fn number(field: &[u8]) -> Option<i64> {
     match field.first()? {
-        0x80 | 0x81..=0xfe | 0xff if field[0] & 0x80 != 0 => base256(field),
+        0x80..=0xff => base256(field),
         _ => octal(field),
     }
 }

@@ -299,7 +299,10 @@ fn torn_layers_are_errors() {
         let place = Place::new();
         let result = unpack(&bytes[..cut], &place.root(), &[], Limits::default());
         // Between two members there is nothing to notice; digests do.
-        assert!(result.is_err() || cut == 1024, "cut at {cut}");
+        assert!(
+            result.is_err() || (513..=1024).contains(&cut),
+            "cut at {cut}"
+        );
     }
 }
 
