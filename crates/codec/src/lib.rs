@@ -5,6 +5,7 @@
 
 pub mod conform;
 pub mod json;
+pub mod patch;
 pub mod yaml;
 
 pub use conform::{Mismatch, complete, conform};

@@ -1,1 +1,34 @@
-//! The pipeline every object passes, and the watch cache that serves it.
+//! The pipeline every object passes, and the watch cache that serves it:
+//! decode > default > mutate > prepare > validate > admit > txn > encode.
+//!
+//! The object moves one way, and nobody below calls up. Reads come from the
+//! watch caches, or from the store where history is asked for; what is written
+//! comes back through the store's watch, which is the only way into a cache.
+
+pub mod cache;
+mod call;
+mod create;
+pub mod decode;
+mod delete;
+mod failure;
+mod feed;
+mod fields;
+pub mod hooks;
+mod keys;
+mod read;
+mod registry;
+mod stored;
+mod token;
+mod update;
+mod watch;
+mod written;
+
+pub use call::Call;
+pub use decode::{Format, Validation};
+pub use delete::{DeleteOptions, Deleted, Propagation};
+pub use read::{Freshness, ListQuery, Listed, unchanged};
+pub use registry::{Registry, Resource};
+pub use stored::{Selection, Stored};
+pub use update::{Aim, Change};
+pub use watch::{Notice, NoticeKind, Start, WatchQuery};
+pub use written::Written;

@@ -1,0 +1,232 @@
+//! From a request's body to a tree that conforms to its kind. Codes and words
+//! follow apiserver's pkg/endpoints/handlers/rest.go and runtime/serializer/json.
+
+use crate::Call;
+use api::{Card, Kind};
+use meta::object::Object as _;
+use meta::{GroupVersion, Status, Value};
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `application/json`
+    Json,
+    /// `application/yaml`
+    Yaml,
+}
+
+/// What becomes of unknown and duplicate fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validation {
+    /// Dropped in silence.
+    Ignore,
+    /// Dropped, and the client is told.
+    #[default]
+    Warn,
+    /// Refused.
+    Strict,
+}
+
+/// Reads an object of this kind.
+pub fn decode(
+    kind: &dyn Kind,
+    body: &[u8],
+    format: Format,
+    validation: Validation,
+    call: &Call<'_>,
+) -> Result<Value, Status> {
+    let card = kind.card();
+    let (mut object, duplicates) = read(card, body, format)?;
+    check_type(card, &object)?;
+    let unknown = conform(kind, &mut object)?;
+    let odd = unknown
+        .into_iter()
+        .map(|path| format!("unknown field \"{path}\""));
+    let odd = odd.chain(
+        duplicates
+            .into_iter()
+            .map(|path| format!("duplicate field \"{path}\"")),
+    );
+    settle(card, validation, odd.collect(), call)?;
+    Ok(object)
+}
+
+/// Makes a tree conform to its kind and names it; gives the unknown fields.
+pub fn conform(kind: &dyn Kind, object: &mut Value) -> Result<Vec<String>, Status> {
+    let card = kind.card();
+    let unknown =
+        codec::conform(object, card.schema).map_err(|e| cannot_be_handled(card, card.kind, &e))?;
+    object.set_gvk(&card.gvk());
+    Ok(unknown)
+}
+
+/// Refuses or tells of fields that are odd.
+pub fn settle(
+    card: &Card,
+    validation: Validation,
+    odd: Vec<String>,
+    call: &Call<'_>,
+) -> Result<(), Status> {
+    match validation {
+        Validation::Ignore => {}
+        Validation::Warn => odd.into_iter().for_each(|warning| call.warn(warning)),
+        Validation::Strict if odd.is_empty() => {}
+        Validation::Strict => {
+            let why = format!("strict decoding error: {}", odd.join(", "));
+            return Err(cannot_be_handled(card, card.kind, &why));
+        }
+    }
+    Ok(())
+}
+
+fn read(card: &Card, body: &[u8], format: Format) -> Result<(Value, Vec<String>), Status> {
+    match format {
+        Format::Json => match codec::json::parse(body) {
+            Ok(parsed) => Ok((parsed.value, parsed.duplicates)),
+            Err(error) => Err(unrecognized(
+                card,
+                body,
+                &format!("couldn't get version/kind; json parse error: {error}"),
+            )),
+        },
+        Format::Yaml => {
+            let text =
+                std::str::from_utf8(body).map_err(|e| unrecognized(card, body, &e.to_string()))?;
+            let value =
+                codec::yaml::parse(text).map_err(|e| unrecognized(card, body, &e.to_string()))?;
+            Ok((value, Vec::new()))
+        }
+    }
+}
+
+/// `the object provided is unrecognized (must be of type Pod): why (7b22…)`
+fn unrecognized(card: &Card, body: &[u8], why: &str) -> Status {
+    let shown = match body {
+        [] => "<empty>".to_string(),
+        body => {
+            let hex: String = body.iter().take(30).map(|b| format!("{b:02x}")).collect();
+            if body.len() > 30 {
+                format!("{hex} ...")
+            } else {
+                hex
+            }
+        }
+    };
+    let kind = card.kind;
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why} ({shown})"
+    ))
+}
+
+fn cannot_be_handled(card: &Card, found: &str, why: &dyn std::fmt::Display) -> Status {
+    let (version, kind) = (card.version, card.kind);
+    Status::bad_request(format!(
+        "{found} in version \"{version}\" cannot be handled as a {kind}: {why}"
+    ))
+}
+
+/// The body must be an object that says it is of this kind, or does not say.
+fn check_type(card: &Card, object: &Value) -> Result<(), Status> {
+    if object.as_object().is_none() {
+        let found = object.kind_name();
+        let why = format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+        );
+        return Err(unrecognized(card, object.to_json().as_bytes(), &why));
+    }
+    let (version, kind) = (object.str_at(&["apiVersion"]), object.str_at(&["kind"]));
+    let expected = card.group_version().to_string();
+    if !version.is_empty() && version != expected {
+        let group = GroupVersion::parse(version)
+            .map(|gv| gv.group.to_string())
+            .unwrap_or_default();
+        if kind.is_empty() || group == card.group || kind == card.kind {
+            return Err(Status::bad_request(format!(
+                "the API version in the data ({version}) does not match the expected API version ({expected})"
+            )));
+        }
+    }
+    if !kind.is_empty() && kind != card.kind {
+        let from = version.rsplit('/').next().unwrap_or_default();
+        let why = format!(
+            "converting ({from}.{kind}) to ({}.{}): unknown conversion",
+            internal(card),
+            card.kind
+        );
+        return Err(cannot_be_handled(card, kind, &why));
+    }
+    Ok(())
+}
+
+/// The package of upstream's internal types.
+fn internal(card: &Card) -> &str {
+    match card.group {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::core::configmap::ConfigMap;
+
+    fn check(body: &str, validation: Validation, expected: &str, warnings: &[&str]) {
+        let user = auth::User::anonymous();
+        let call = Call::new(&user);
+        let shown = match decode(&ConfigMap, body.as_bytes(), Format::Json, validation, &call) {
+            Ok(object) => object.to_json(),
+            Err(status) => format!("{} {}", status.code, status.message),
+        };
+        assert_eq!(shown, expected);
+        assert_eq!(call.take_warnings(), warnings);
+    }
+
+    #[test]
+    fn bodies_are_read_or_refused_as_upstream_does() {
+        use Validation::{Ignore, Strict, Warn};
+        let ok = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
+        check(
+            r#"{"metadata":{"name":"a","nam":"b"},"data":{}}"#,
+            Ignore,
+            ok,
+            &[],
+        );
+        check(
+            r#"{"metadata":{"name":"a","nam":"b"}}"#,
+            Warn,
+            ok,
+            &["unknown field \"metadata.nam\""],
+        );
+        check(
+            r#"{"metadata":{"name":"b","name":"a"},"x":1}"#,
+            Strict,
+            r#"400 ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "x", duplicate field "metadata.name""#,
+            &[],
+        );
+        check(
+            "{",
+            Warn,
+            "400 the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input (7b)",
+            &[],
+        );
+        check(
+            r#"{"kind":"Pod","apiVersion":"v1"}"#,
+            Warn,
+            r#"400 Pod in version "v1" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion"#,
+            &[],
+        );
+        check(
+            r#"{"kind":"ConfigMap","apiVersion":"v2"}"#,
+            Warn,
+            "400 the API version in the data (v2) does not match the expected API version (v1)",
+            &[],
+        );
+        check(
+            r#"{"data":{"a":1}}"#,
+            Warn,
+            r#"400 ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number 1 into Go struct field ConfigMap.data of type string"#,
+            &[],
+        );
+    }
+}

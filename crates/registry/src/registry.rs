@@ -1,0 +1,209 @@
+//! The registry: every kind with its cache, and what all operations share.
+
+use crate::cache::Cache;
+use crate::hooks::Hooks;
+use crate::{feed, keys};
+use admission::Chain;
+use api::{Card, Kind};
+use meta::Status;
+use meta::schema::Ref;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use stdx::{Clock, Rng};
+use store::{ProgressRequest, Revision, Store};
+use tokio::sync::watch;
+
+/// One kind and where it lies.
+pub struct Resource {
+    /// What the kind does differently.
+    pub kind: Ref<dyn Kind>,
+    /// The store's prefix of its objects.
+    pub prefix: String,
+    /// Its watch cache, shared by all kinds that are stored as the same.
+    pub cache: Arc<Cache>,
+}
+
+impl Resource {
+    /// Who the kind is.
+    pub fn card(&self) -> &Card {
+        self.kind.card()
+    }
+
+    /// The kind as which its objects are stored.
+    pub fn hub(&self) -> &dyn Kind {
+        self.kind.hub().map_or(&*self.kind, |hub| hub.kind())
+    }
+}
+
+/// Everything that can be stored, and the way to it.
+pub struct Registry {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    rng: Rng,
+    /// The admission plugins.
+    pub admission: Chain,
+    /// What kinds do to other objects in the same transaction.
+    pub hooks: Hooks,
+    resources: RwLock<HashMap<(String, String, String), Arc<Resource>>>,
+    by_prefix: RwLock<HashMap<Vec<u8>, Arc<Resource>>>,
+    seen: watch::Sender<Revision>,
+    progress: RwLock<Option<ProgressRequest>>,
+}
+
+impl Registry {
+    /// A registry of these kinds over a store. [`Registry::start`] fills its caches.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        rng: Rng,
+        admission: Chain,
+        hooks: Hooks,
+        kinds: impl IntoIterator<Item = Ref<dyn Kind>>,
+    ) -> Self {
+        let registry = Registry {
+            store,
+            clock,
+            rng,
+            admission,
+            hooks,
+            resources: RwLock::default(),
+            by_prefix: RwLock::default(),
+            seen: watch::Sender::new(Revision::ZERO),
+            progress: RwLock::default(),
+        };
+        let (hubs, spokes): (Vec<_>, Vec<_>) =
+            kinds.into_iter().partition(|kind| kind.hub().is_none());
+        hubs.into_iter()
+            .chain(spokes)
+            .for_each(|kind| registry.add(kind));
+        registry
+    }
+
+    /// Begins to serve a kind. One that is stored as another comes after it.
+    fn add(&self, kind: Ref<dyn Kind>) {
+        let (id, prefix, is_hub) = {
+            let card = kind.card();
+            let stored = kind.hub().map_or(card, |hub| hub.kind().card());
+            let id = (
+                card.group.to_string(),
+                card.version.to_string(),
+                card.plural.to_string(),
+            );
+            (id, keys::prefix(stored), kind.hub().is_none())
+        };
+        let cache = match self.stored_as(prefix.as_bytes()) {
+            Some(resource) => resource.cache.clone(),
+            None => Arc::new(Cache::new(Vec::new(), Revision::ZERO)),
+        };
+        let resource = Arc::new(Resource {
+            kind,
+            prefix,
+            cache,
+        });
+        if is_hub {
+            let mut by_prefix = self
+                .by_prefix
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            by_prefix.insert(resource.prefix.clone().into_bytes(), resource.clone());
+        }
+        self.resources
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, resource);
+    }
+
+    /// Fills the caches and follows the store from then on, in a task that
+    /// lives as long as the store.
+    pub async fn start(
+        self: &Arc<Self>,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, Status> {
+        let revision = feed::load(self).await?;
+        Ok(feed::run(self.clone(), revision))
+    }
+
+    /// The kind served at group, version and resource.
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        let id = (group.to_string(), version.to_string(), plural.to_string());
+        self.resources
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    /// The kind of a group and resource in whatever version it is stored.
+    pub fn any_version(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {
+        let group = if group.is_empty() { "core" } else { group };
+        self.stored_as(format!("{}{group}/{plural}/", keys::ROOT).as_bytes())
+    }
+
+    /// Every kind that is served.
+    pub fn resources(&self) -> Vec<Arc<Resource>> {
+        self.resources
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// The kinds as which objects are stored.
+    pub(crate) fn hubs(&self) -> Vec<Arc<Resource>> {
+        self.by_prefix
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn stored_as(&self, prefix: &[u8]) -> Option<Arc<Resource>> {
+        self.by_prefix
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(prefix)
+            .cloned()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Randomness.
+    pub fn rng(&self) -> &Rng {
+        &self.rng
+    }
+
+    /// How far the caches are.
+    pub fn seen(&self) -> watch::Receiver<Revision> {
+        self.seen.subscribe()
+    }
+
+    pub(crate) fn set_seen(&self, revision: Revision) {
+        self.seen.send_if_modified(|seen| {
+            let moves = revision > *seen;
+            *seen = revision.max(*seen);
+            moves
+        });
+    }
+
+    pub(crate) fn set_progress(&self, progress: ProgressRequest) {
+        *self
+            .progress
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
+    pub(crate) fn ask_progress(&self) {
+        if let Some(progress) = &*self.progress.read().unwrap_or_else(PoisonError::into_inner) {
+            progress.send();
+        }
+    }
+}
