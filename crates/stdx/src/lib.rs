@@ -11,7 +11,7 @@ mod supervisor;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, Elapsed, Instant, format_micros, format_seconds};
-pub use jiff::Timestamp;
+pub use jiff::{SignedDuration, Timestamp};
 pub use rng::Rng;
 pub use supervisor::{Failure, Importance, Supervisor};
 pub use tokio_util::sync::CancellationToken;

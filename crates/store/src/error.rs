@@ -99,7 +99,7 @@ impl Error {
     pub fn outcome_unknown(&self) -> bool {
         matches!(
             self,
-            Self::Write { .. } | Self::Backend { unknown: true, .. }
+            Self::Closed | Self::Write { .. } | Self::Backend { unknown: true, .. }
         )
     }
 }

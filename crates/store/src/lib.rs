@@ -1,12 +1,17 @@
 //! A revisioned key-value log: get, range, txn, watch, compact. Bytes only.
 //!
 //! [`Store`] is the contract. [`Embedded`] keeps it on this machine's disk,
-//! `memory()` on a simulated one for tests. A revision is a point in the
+//! [`memory()`] on a simulated one for tests. A revision is a point in the
 //! history of the whole keyspace; each committed transaction has one of its
 //! own, and what it changed can be read, watched and compared as it was until
 //! the history is compacted beyond it.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod disk;
+mod embedded;
 mod error;
+mod memory;
 mod record;
 mod revision;
 mod span;
@@ -15,7 +20,9 @@ mod watch;
 
 use async_trait::async_trait;
 
+pub use embedded::{Embedded, OpenError, Options, Stats};
 pub use error::Error;
+pub use memory::memory;
 pub use record::Record;
 pub use revision::Revision;
 pub use span::{Page, Range, Span};

@@ -99,7 +99,7 @@ impl Event {
 
 impl Watch {
     /// A watch made of a store's stream and its way to ask for progress.
-    pub(crate) fn new(
+    pub fn new(
         batches: impl Stream<Item = Result<Batch, Error>> + Send + 'static,
         ask: impl Fn() + Send + Sync + 'static,
     ) -> Self {
