@@ -47,8 +47,9 @@ pub struct SandboxConfig {
     pub runtime_handler: String,
 }
 
-/// Namespaces of a sandbox.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Namespaces of a sandbox. By default the network and IPC are the pod's and
+/// each container has processes of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SandboxNamespaces {
     /// `Pod` or `Node` (hostNetwork).
@@ -60,6 +61,17 @@ pub struct SandboxNamespaces {
     /// An existing network namespace to join. `None` makes a new one, pinned at
     /// the path that `SandboxStatus::netns` tells.
     pub netns: Option<PathBuf>,
+}
+
+impl Default for SandboxNamespaces {
+    fn default() -> SandboxNamespaces {
+        SandboxNamespaces {
+            network: NamespaceMode::Pod,
+            pid: NamespaceMode::Container,
+            ipc: NamespaceMode::Pod,
+            netns: None,
+        }
+    }
 }
 
 /// Whose namespace a process lives in.

@@ -7,12 +7,19 @@
 //! Kubernetes Container Runtime Interface.
 
 pub mod config;
+pub mod embedded;
 pub mod error;
 pub mod fake;
+pub mod layout;
+pub mod monitor;
+mod process;
+pub mod protocol;
 pub mod runtime;
 pub mod status;
+mod users;
 
 pub use config::{ContainerConfig, SandboxConfig};
+
 pub use error::Error;
 pub use runtime::Runtime;
 pub use status::{ContainerState, ContainerStatus, SandboxState, SandboxStatus};

@@ -166,6 +166,11 @@ impl Group {
         format!("/{}", self.path.display())
     }
 
+    /// 1 or 2: whose limits are in force.
+    pub fn version(&self) -> u8 {
+        self.cgroups.version()
+    }
+
     /// Makes it and what lies above it, in all hierarchies.
     pub fn create(&self) -> Result<()> {
         for hierarchy in &self.cgroups.v1 {
