@@ -10,10 +10,12 @@ pub mod apps;
 pub mod authentication;
 pub mod authorization;
 pub mod bytes;
+mod check;
 pub mod coordination;
 pub mod core;
 pub mod discovery;
 pub mod events;
+mod fill;
 #[rustfmt::skip]
 pub mod generated;
 pub mod kind;

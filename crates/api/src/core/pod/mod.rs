@@ -1,10 +1,18 @@
 //! Pod: containers that live and die together.
 
 mod columns;
+pub(crate) mod defaults;
+pub(crate) mod qos;
+pub(crate) mod spec;
+mod status;
+mod strategy;
+mod update;
+pub(crate) mod validate;
+pub(crate) mod warnings;
 
-use crate::kind::{Card, Column, Kind, NameRule, STATUS, Subresource, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Subresource, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Pod.
 pub struct Pod;
@@ -51,10 +59,69 @@ impl Kind for Pod {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        defaults::pod(object);
+    }
+    fn prepare_create(&self, object: &mut Value) {
+        strategy::prepare_create(object);
+    }
+    fn prepare_update(&self, object: &mut Value, old: &Value, door: Door) {
+        strategy::prepare_update(object, old, door);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        door: Door,
+        errors: &mut Errors,
+    ) {
+        match door {
+            Door::Main => update::main(object, old, errors),
+            Door::Status => status::validate(object, old, errors),
+            Door::Other("ephemeralcontainers") => {
+                update::ephemeral_containers(object, old, errors);
+            }
+            Door::Other("resize") => update::resize(object, old, errors),
+            Door::Other(_) => {}
+        }
+    }
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        match old {
+            None => warnings::of_pod(object),
+            Some(_) => Vec::new(),
+        }
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
     }
+    fn selectable(&self) -> &'static [&'static str] {
+        &[
+            "spec.hostNetwork",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.nominatedNodeName",
+            "status.phase",
+            "status.podIP",
+        ]
+    }
+    fn field(&self, object: &Value, name: &str) -> String {
+        match name {
+            "spec.hostNetwork" => object.is_true_at(&["spec", "hostNetwork"]).to_string(),
+            _ => crate::print::text_at(object, name),
+        }
+    }
+    fn grace(&self, object: &Value, asked: Option<i64>) -> Option<i64> {
+        Some(strategy::grace(object, asked))
+    }
 }
+
+#[cfg(test)]
+mod tests;
