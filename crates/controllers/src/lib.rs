@@ -1,1 +1,54 @@
 //! A file per controller and one table.
+//!
+//! A controller says in its [`Controller`] constant what it is called, under which identity it
+//! acts, what that identity may do, and how it starts. Its work is a pure plan (what is, what
+//! should be, the steps between) and a dull application of the plan. Queue, workers, retries,
+//! caches and counters come from [`informer`].
+//!
+//! To add one: write its file, add a `mod` line here and a line to [`CONTROLLERS`].
+
+mod context;
+mod control;
+mod deployment;
+mod manager;
+mod pods;
+mod replica_set;
+mod replicas;
+mod replication_controller;
+mod rule;
+#[cfg(test)]
+mod testing;
+
+pub use context::{Context, Options};
+pub use manager::Manager;
+pub use rule::{ClusterRole, Rule, bootstrap_roles};
+
+/// What a controller is.
+pub struct Controller {
+    /// The name, as upstream's `--controllers` flag and `cmd/kube-controller-manager/names` spell it.
+    pub name: &'static str,
+    /// The service account in kube-system under which it acts. Several controllers may share one.
+    pub identity: &'static str,
+    /// What the identity may do for this controller: part of ClusterRole
+    /// `system:controller:<identity>`.
+    pub rules: &'static [Rule],
+    /// Starts the controller's tasks under the context's supervisor.
+    pub start: fn(&Context),
+}
+
+/// All controllers, alphabetically.
+pub const CONTROLLERS: &[Controller] = &[
+    deployment::CONTROLLER,
+    replica_set::CONTROLLER,
+    replication_controller::CONTROLLER,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_alphabetical() {
+        assert!(CONTROLLERS.is_sorted_by_key(|controller| controller.name));
+    }
+}

@@ -4,11 +4,10 @@
 //! first; ten that differ in their message only are combined into one; a source has 25 events per
 //! object to spend, and gets one more every five minutes.
 
-use super::event_name;
 use super::recent::Recent;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use stdx::{Instant, Timestamp};
+use stdx::Instant;
 use typed::Time;
 use typed::api::core::v1::Event;
 
@@ -63,9 +62,9 @@ impl Correlator {
         }
     }
 
-    pub(super) fn correlate(&mut self, event: Event, now: Instant, wall: Timestamp) -> Decision {
+    pub(super) fn correlate(&mut self, event: Event, now: Instant) -> Decision {
         let spam_key = object_key(&event);
-        let (event, key) = self.combine(event, now, wall);
+        let (event, key) = self.combine(event, now);
         let event = self.count(event, key);
         if !self.spend(spam_key, now) {
             return Decision::Skip;
@@ -77,7 +76,7 @@ impl Correlator {
     }
 
     /// The event, or one that stands for it and its like; and the key to count it under.
-    fn combine(&mut self, mut event: Event, now: Instant, wall: Timestamp) -> (Event, String) {
+    fn combine(&mut self, mut event: Event, now: Instant) -> (Event, String) {
         let message = event.message.clone().unwrap_or_default();
         let group_key = group_key(&event);
         let mut group = self.groups.get(&group_key).cloned().unwrap_or_default();
@@ -102,7 +101,6 @@ impl Correlator {
             );
             return (event, key);
         }
-        event.metadata.name = Some(event_name(&event.involved_object, wall));
         event.message = Some(format!("(combined from similar events): {message}"));
         (event, group_key)
     }
@@ -186,7 +184,6 @@ mod tests {
         }
 
         fn say(&mut self, object: &str, message: &str) -> String {
-            let wall = Timestamp::UNIX_EPOCH + Duration::from_secs(self.seconds);
             let involved_object = ObjectReference {
                 name: Some(object.into()),
                 ..Default::default()
@@ -202,9 +199,9 @@ mod tests {
                 count: Some(1),
                 ..Default::default()
             };
-            event.metadata.name = Some(event_name(&event.involved_object, wall));
+            event.metadata.name = Some(format!("{object}.{}", self.seconds));
             let now = Instant::ORIGIN + Duration::from_secs(self.seconds);
-            match self.correlator.correlate(event, now, wall) {
+            match self.correlator.correlate(event, now) {
                 Decision::Skip => "skip".into(),
                 Decision::Create(event) => format!("new {}", event.message.unwrap()),
                 Decision::Count(event) => {

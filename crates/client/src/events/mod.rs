@@ -13,6 +13,8 @@ pub use recorder::Recorder;
 pub use series::{SeriesEvent, SeriesRecorder};
 
 use crate::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use typed::api::core::v1::ObjectReference;
 
@@ -34,13 +36,25 @@ fn namespace_of(object: &ObjectReference) -> String {
     namespace.unwrap_or_else(|| "default".to_owned())
 }
 
-/// The object's name and the time in hexadecimal nanoseconds, which makes it unique.
-fn event_name(object: &ObjectReference, now: stdx::Timestamp) -> String {
-    format!(
-        "{}.{:x}",
-        object.name.as_deref().unwrap_or_default(),
-        now.as_nanosecond()
-    )
+/// Names events: the object's name and the time in hexadecimal nanoseconds, which no two events of
+/// a recorder share even if the clock stands still.
+#[derive(Clone, Default)]
+struct Namer {
+    last: Arc<AtomicI64>,
+}
+
+impl Namer {
+    fn name(&self, object: &ObjectReference, now: stdx::Timestamp) -> String {
+        let nanos = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+        let next = |last: i64| nanos.max(last.saturating_add(1));
+        let last = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(next(last))
+            });
+        let unique = next(last.unwrap_or_default());
+        format!("{}.{unique:x}", object.name.as_deref().unwrap_or_default())
+    }
 }
 
 /// Whether writing may work later: the server's refusals are final, silence is not.

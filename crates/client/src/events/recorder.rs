@@ -1,7 +1,7 @@
 //! The recorder of core/v1 Events. Follows client-go's tools/record/event.go.
 
 use super::correlator::{Correlator, Decision};
-use super::{QUEUED_MAX, RETRY_DELAY, TRIES_MAX, event_name, may_retry, namespace_of};
+use super::{Namer, QUEUED_MAX, RETRY_DELAY, TRIES_MAX, may_retry, namespace_of};
 use crate::error::Error;
 use crate::options::Patch;
 use crate::request::Client;
@@ -20,6 +20,7 @@ pub struct Recorder {
     component: Arc<str>,
     host: Arc<str>,
     clock: Clock,
+    namer: Namer,
 }
 
 impl Recorder {
@@ -44,6 +45,7 @@ impl Recorder {
             component: component.into(),
             host: host.into(),
             clock,
+            namer: Namer::default(),
         };
         (recorder, writer.run(events))
     }
@@ -75,7 +77,7 @@ impl Recorder {
         let host = (!self.host.is_empty()).then(|| self.host.to_string());
         Event {
             metadata: ObjectMeta {
-                name: Some(event_name(object, wall)),
+                name: Some(self.namer.name(object, wall)),
                 namespace: Some(namespace_of(object)),
                 ..Default::default()
             },
@@ -107,9 +109,7 @@ struct Writer {
 impl Writer {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
-            let decision = self
-                .correlator
-                .correlate(event, self.clock.now(), self.clock.wall());
+            let decision = self.correlator.correlate(event, self.clock.now());
             if decision != Decision::Skip {
                 self.write(&decision).await;
             }

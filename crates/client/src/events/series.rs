@@ -4,7 +4,7 @@
 //! two; further ones are counted in memory and written every half hour or, six minutes after the
 //! last, for good.
 
-use super::{QUEUED_MAX, RETRY_DELAY, TRIES_MAX, event_name, may_retry, namespace_of};
+use super::{Namer, QUEUED_MAX, RETRY_DELAY, TRIES_MAX, may_retry, namespace_of};
 use crate::error::Error;
 use crate::options::Patch;
 use crate::request::Client;
@@ -48,6 +48,7 @@ pub struct SeriesRecorder {
     controller: Arc<str>,
     instance: Arc<str>,
     clock: Clock,
+    namer: Namer,
 }
 
 impl SeriesRecorder {
@@ -74,6 +75,7 @@ impl SeriesRecorder {
                 controller: controller.into(),
                 instance,
                 clock,
+                namer: Namer::default(),
             },
             writer.run(events),
         )
@@ -106,7 +108,7 @@ impl SeriesRecorder {
         let wall = self.clock.wall();
         Event {
             metadata: ObjectMeta {
-                name: Some(event_name(event.regarding, wall)),
+                name: Some(self.namer.name(event.regarding, wall)),
                 namespace: Some(namespace_of(event.regarding)),
                 ..Default::default()
             },
