@@ -82,6 +82,11 @@ impl Batch {
         self.what.is_empty()
     }
 
+    /// Its messages so far.
+    pub fn bytes(&self) -> &[u8] {
+        self.writer.bytes()
+    }
+
     /// Its size in bytes, the end mark aside.
     pub fn len(&self) -> usize {
         self.writer.len()
