@@ -1,0 +1,675 @@
+//! The scheduler's core: events in, decisions out, and no I/O.
+//!
+//! Whoever drives it tells it what the API server's watches tell, asks it for
+//! decisions, carries them out and tells how that went. It can therefore run
+//! under a seed and in a benchmark without a server.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use stdx::{Clock, Instant, Rng};
+use typed::api::apps::v1::ReplicaSet;
+use typed::api::core::v1::{Namespace, Node, Pod, ReplicationController, Service};
+use typed::{Labels as LabelMap, Typed};
+
+use crate::cluster::Cluster;
+use crate::config::{Config, ConfigError};
+use crate::cycle::{Outcome, Search};
+use crate::diagnosis::Diagnosis;
+use crate::event::Event;
+use crate::framework::{Framework, PluginSet};
+use crate::labels::Labels;
+use crate::node::NodeInfo;
+use crate::pod::{PodError, PodInfo, PodReader};
+use crate::preemption;
+use crate::queue::{Pending, Queue};
+use crate::resources::QuantityError;
+use crate::selector::{Selector, SelectorError};
+
+/// What is to be done with a pod.
+#[derive(Debug)]
+pub enum Decision {
+    /// Bind it to the node. It counts there from now on, until
+    /// [`Scheduler::bind_failed`] takes that back.
+    Bind {
+        /// The pod.
+        pod: Arc<PodInfo>,
+        /// The node's name.
+        node: Arc<str>,
+    },
+    /// It fits nowhere; it is tried again when something happened that may help.
+    Unschedulable {
+        /// The pod.
+        pod: Arc<PodInfo>,
+        /// Why, in upstream's words.
+        message: String,
+        /// The plugins that rejected it.
+        plugins: Vec<&'static str>,
+    },
+    /// It may not be tried yet.
+    Gated {
+        /// The pod.
+        pod: Arc<PodInfo>,
+        /// Why.
+        message: String,
+    },
+    /// There is nothing to decide.
+    Idle {
+        /// When to ask again though no event came; never, if absent.
+        wake_at: Option<Instant>,
+    },
+}
+
+/// The scheduler without its hands.
+pub struct Scheduler {
+    scheduler_name: String,
+    percentage: u32,
+    framework: Framework,
+    cluster: Cluster,
+    queue: Queue,
+    search: Search,
+    reader: PodReader,
+    gated: VecDeque<(Arc<PodInfo>, String)>,
+    rng: Rng,
+}
+
+impl Scheduler {
+    /// A scheduler that knows of nothing yet.
+    pub fn new(config: &Config, clock: Clock, rng: Rng) -> Result<Self, ConfigError> {
+        Ok(Self {
+            scheduler_name: config.scheduler_name.clone(),
+            percentage: config.percentage_of_nodes_to_score,
+            framework: Framework::new(config)?,
+            cluster: Cluster::new(config.hard_pod_affinity_weight),
+            queue: Queue::new(config, clock),
+            search: Search::default(),
+            reader: PodReader::default(),
+            gated: VecDeque::new(),
+            rng,
+        })
+    }
+
+    /// A node came. Also takes changes: a watch may deliver either.
+    pub fn node_added(&mut self, node: &Node) -> Result<(), QuantityError> {
+        self.node_updated(node)
+    }
+
+    /// A node changed.
+    pub fn node_updated(&mut self, node: &Node) -> Result<(), QuantityError> {
+        let new = NodeInfo::new(node)?;
+        let known = self.cluster.find(new.name());
+        if known.and_then(|id| self.cluster.node(id)) == Some(&new) {
+            return Ok(());
+        }
+        let new = Arc::new(new);
+        let old = self.cluster.set_node(Arc::clone(&new));
+        self.announce(&Event::of_node(old.as_deref(), Some(&new)));
+        Ok(())
+    }
+
+    /// A node left.
+    pub fn node_deleted(&mut self, name: &str) {
+        if let Some(old) = self.cluster.remove_node(name) {
+            self.announce(&Event::of_node(Some(&old), None));
+        }
+    }
+
+    /// A pod came. Also takes changes: a watch may deliver either.
+    pub fn pod_added(&mut self, pod: &Pod) -> Result<(), PodError> {
+        self.pod_updated(pod)
+    }
+
+    /// A pod changed.
+    pub fn pod_updated(&mut self, pod: &Pod) -> Result<(), PodError> {
+        let pod = Arc::new(self.reader.read(pod)?);
+        if pod.finished {
+            self.pod_gone(&pod.uid);
+        } else if pod.node_name.is_some() {
+            self.pod_placed(pod);
+        } else {
+            self.pod_waits(pod);
+        }
+        Ok(())
+    }
+
+    /// A pod left.
+    pub fn pod_deleted(&mut self, pod: &Pod) {
+        match pod.uid() {
+            "" => self.pod_gone(&pod.key()),
+            uid => self.pod_gone(uid),
+        }
+    }
+
+    /// A pod left, of which only the uid is known.
+    pub fn pod_gone(&mut self, uid: &str) {
+        self.queue.remove(uid);
+        if let Some((old, _)) = self.cluster.remove_pod(uid) {
+            self.announce(&Event::of_pod(Some(&old), None));
+        }
+    }
+
+    /// A namespace came or changed.
+    pub fn namespace_updated(&mut self, namespace: &Namespace) {
+        let labels = Labels::from_map(namespace.metadata.labels.as_ref());
+        if self.cluster.set_namespace(namespace.name(), Some(labels)) {
+            self.announce(&Event::of_namespace());
+        }
+    }
+
+    /// A namespace left.
+    pub fn namespace_deleted(&mut self, name: &str) {
+        self.cluster.set_namespace(name, None);
+    }
+
+    /// A service came or changed.
+    pub fn service_updated(&mut self, service: &Service) {
+        let selector = service
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.selector.as_ref());
+        let workloads = &mut self.cluster.workloads;
+        workloads.set_service(service.namespace(), service.name(), pairs(selector));
+    }
+
+    /// A service left.
+    pub fn service_deleted(&mut self, namespace: &str, name: &str) {
+        self.cluster.workloads.remove_service(namespace, name);
+    }
+
+    /// A replication controller came or changed.
+    pub fn replication_controller_updated(&mut self, controller: &ReplicationController) {
+        let spec = controller.spec.as_ref();
+        let selector = spec.and_then(|spec| spec.selector.as_ref());
+        let selector = Selector::from_pairs(pairs(selector));
+        self.set_controller(controller, selector);
+    }
+
+    /// A replica set came or changed.
+    pub fn replica_set_updated(&mut self, set: &ReplicaSet) -> Result<(), SelectorError> {
+        let selector = Selector::compile(Some(&set.spec.selector))?;
+        self.set_controller(set, selector);
+        Ok(())
+    }
+
+    /// A replication controller or replica set left.
+    pub fn controller_deleted(&mut self, kind: &str, namespace: &str, name: &str) {
+        self.cluster
+            .workloads
+            .remove_controller(kind, namespace, name);
+    }
+
+    /// The next thing to do.
+    pub fn next_decision(&mut self) -> Decision {
+        if let Some((pod, message)) = self.gated.pop_front() {
+            return Decision::Gated { pod, message };
+        }
+        while let Some(pod) = self.queue.pop() {
+            if pod.terminating || self.cluster.placed(&pod.uid).is_some() {
+                self.queue.remove(&pod.uid);
+                continue;
+            }
+            return self.decide(pod);
+        }
+        Decision::Idle {
+            wake_at: self.queue.next_wakeup(),
+        }
+    }
+
+    /// The API server took the binding.
+    pub fn bind_confirmed(&mut self, uid: &str) {
+        if self.queue.is_in_flight(uid) {
+            self.queue.remove(uid);
+        }
+    }
+
+    /// The API server refused the binding: the pod leaves the node and is tried
+    /// again later.
+    pub fn bind_failed(&mut self, uid: &str) {
+        if !self
+            .cluster
+            .placed(uid)
+            .is_some_and(|placed| placed.assumed)
+        {
+            return;
+        }
+        if let Some((pod, _)) = self.cluster.remove_pod(uid) {
+            self.queue.failed(uid);
+            self.announce(&Event::of_pod(Some(&pod), None));
+        }
+    }
+
+    /// How many pods wait where.
+    pub fn pending(&self) -> Pending {
+        self.queue.pending()
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.cluster.node_count()
+    }
+
+    /// How many pods have their node, counting those that were just decided.
+    pub fn placed_count(&self) -> usize {
+        self.cluster.placed_count()
+    }
+
+    /// The node that a pod has, and whether the API server has yet to confirm it.
+    pub fn node_of(&self, uid: &str) -> Option<(&str, bool)> {
+        let placed = self.cluster.placed(uid)?;
+        Some((self.cluster.name_of(placed.node), placed.assumed))
+    }
+
+    fn decide(&mut self, pod: Arc<PodInfo>) -> Decision {
+        let Self {
+            framework,
+            cluster,
+            rng,
+            ..
+        } = self;
+        match self
+            .search
+            .run(framework, cluster, rng, self.percentage, &pod)
+        {
+            Outcome::Node(node) => {
+                let node: Arc<str> = self.cluster.name_of(node).into();
+                self.cluster.add_pod(Arc::clone(&pod), &node, true);
+                Decision::Bind { pod, node }
+            }
+            Outcome::Unfit(diagnosis) => self.refuse(pod, &diagnosis),
+            Outcome::NoNodes => {
+                // Upstream tries such a pod again and again; here it waits for
+                // a node.
+                self.queue.rejected(&pod.uid, PluginSet::NO_NODES);
+                Decision::Unschedulable {
+                    pod,
+                    message: "no nodes available to schedule pods".into(),
+                    plugins: Vec::new(),
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, pod: Arc<PodInfo>, diagnosis: &Diagnosis) -> Decision {
+        let mut message = diagnosis.message(&self.framework, &pod);
+        let second = preemption::explain(&mut self.framework, &mut self.cluster, &pod, diagnosis);
+        if let Some(second) = second {
+            message.push(' ');
+            message.push_str(&second);
+        }
+        self.queue.rejected(&pod.uid, diagnosis.plugins);
+        Decision::Unschedulable {
+            plugins: self.framework.names(diagnosis.plugins),
+            pod,
+            message,
+        }
+    }
+
+    fn pod_placed(&mut self, pod: Arc<PodInfo>) {
+        self.queue.remove(&pod.uid);
+        let old = self
+            .cluster
+            .placed(&pod.uid)
+            .filter(|placed| !placed.assumed);
+        let old = old.map(|placed| Arc::clone(&placed.pod));
+        if let Some(node) = pod.node_name.clone() {
+            self.cluster.add_pod(Arc::clone(&pod), &node, false);
+        }
+        self.announce(&Event::of_pod(old.as_deref(), Some(&pod)));
+    }
+
+    fn pod_waits(&mut self, pod: Arc<PodInfo>) {
+        if pod.terminating || *pod.scheduler_name != *self.scheduler_name {
+            // A binding that is under way will be refused.
+            if !self.queue.is_in_flight(&pod.uid) {
+                self.queue.remove(&pod.uid);
+            }
+            return;
+        }
+        let gate = self.framework.run_pre_enqueue(&pod);
+        let gated = gate.is_some();
+        match self.queue.get(&pod.uid).map(Arc::clone) {
+            _ if self.cluster.placed(&pod.uid).is_some() => return,
+            None => self.queue.add(Arc::clone(&pod), gated),
+            Some(old) => {
+                let (framework, cluster) = (&self.framework, &self.cluster);
+                let event = Event::of_own(&old, &pod);
+                let new = Arc::clone(&pod);
+                self.queue.update(Arc::clone(&pod), gated, |rejected_by| {
+                    framework.may_help(cluster, &new, rejected_by, &event)
+                });
+                if gated && !old.gates.is_empty() {
+                    return;
+                }
+            }
+        }
+        if let Some(message) = gate {
+            self.gated.push_back((pod, message));
+        }
+    }
+
+    /// Lets an event move the pods that it may help.
+    fn announce(&mut self, event: &Event<'_>) {
+        if event.kinds.is_empty() {
+            return;
+        }
+        let interested = self.framework.interested(event.kinds);
+        let (framework, cluster) = (&self.framework, &self.cluster);
+        self.queue.move_helped(interested, |pod, rejected_by| {
+            framework.may_help(cluster, pod, rejected_by, event)
+        });
+    }
+
+    fn set_controller<K: Typed>(&mut self, controller: &K, selector: Selector) {
+        let (namespace, name) = (controller.namespace(), controller.name());
+        self.cluster
+            .workloads
+            .set_controller(K::KIND, namespace, name, selector);
+    }
+}
+
+fn pairs(map: Option<&LabelMap>) -> impl Iterator<Item = (&str, &str)> + Clone {
+    static NONE: LabelMap = BTreeMap::new();
+    let pairs = map.unwrap_or(&NONE).iter();
+    pairs.map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{NodeBuilder, PodBuilder, node, pod, term};
+    use expect_test::{Expect, expect};
+    use std::time::Duration;
+    use stdx::Timestamp;
+
+    /// A scheduler and what it decided, a line each.
+    struct Fixture {
+        scheduler: Scheduler,
+    }
+
+    impl Fixture {
+        fn new(nodes: impl IntoIterator<Item = NodeBuilder>) -> Self {
+            let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
+            let scheduler = Scheduler::new(&Config::default(), clock, Rng::seeded(1));
+            let mut fixture = Self {
+                scheduler: scheduler.unwrap(),
+            };
+            for node in nodes {
+                fixture.node(node);
+            }
+            fixture
+        }
+
+        fn node(&mut self, node: NodeBuilder) {
+            self.scheduler.node_added(&node.build()).unwrap();
+        }
+
+        fn pod(&mut self, pod: PodBuilder) {
+            self.scheduler.pod_added(&pod.build()).unwrap();
+        }
+
+        fn decide(&mut self) -> String {
+            match self.scheduler.next_decision() {
+                Decision::Bind { pod, node } => format!("{} -> {node}", pod.name()),
+                Decision::Unschedulable {
+                    pod,
+                    message,
+                    plugins,
+                } => format!("{}: {message} {plugins:?}", pod.name()),
+                Decision::Gated { pod, message } => format!("{}: {message}", pod.name()),
+                Decision::Idle { .. } => "idle".into(),
+            }
+        }
+
+        fn decisions(&mut self) -> String {
+            let mut lines = String::new();
+            loop {
+                let line = self.decide();
+                if line == "idle" {
+                    return lines;
+                }
+                lines.push_str(&line);
+                lines.push('\n');
+            }
+        }
+
+        fn check(&mut self, expect: Expect) {
+            expect.assert_eq(&self.decisions());
+        }
+
+        /// Binds as the API server would tell it.
+        fn confirm(&mut self, pod: PodBuilder, node: &str) {
+            let uid = pod.clone().build().metadata.uid.unwrap();
+            self.scheduler.bind_confirmed(&uid);
+            self.pod(pod.node(node));
+        }
+    }
+
+    fn cpu(name: &str, amount: &str) -> PodBuilder {
+        pod(name).container(&format!("cpu={amount}"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_fill_nodes_and_then_wait() {
+        let mut fixture = Fixture::new([node("a").allocatable("cpu=2,pods=10")]);
+        for name in ["p1", "p2", "p3"] {
+            fixture.pod(cpu(name, "1"));
+        }
+        fixture.check(expect![[r#"
+            p1 -> a
+            p2 -> a
+            p3: 0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod. ["NodeResourcesFit"]
+        "#]]);
+        fixture.confirm(cpu("p1", "1"), "a");
+        fixture.check(expect![[""]]);
+        assert_eq!(fixture.scheduler.node_of("uid-p1"), Some(("a", false)));
+        assert_eq!(fixture.scheduler.node_of("uid-p2"), Some(("a", true)));
+        fixture.scheduler.pod_gone("uid-p1");
+        fixture.check(expect![[r#"
+            p3 -> a
+        "#]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_spread_over_nodes() {
+        let mut fixture = Fixture::new(["a", "b", "c"].map(node));
+        for at in 0..6 {
+            fixture.pod(cpu(&format!("p{at}"), "500m"));
+        }
+        let decisions = fixture.decisions();
+        for name in ["a", "b", "c"] {
+            let count = decisions
+                .lines()
+                .filter(|line| line.ends_with(&format!("-> {name}")));
+            assert_eq!(count.count(), 2, "{decisions}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn words_of_all_kinds() {
+        let small = |name: &str| node(name).allocatable("cpu=1,memory=10,pods=1");
+        let mut fixture = Fixture::new([
+            small("a"),
+            small("b").unschedulable(),
+            small("c").taint("dedicated", "x", "NoSchedule"),
+            small("d").label("disk", "ssd"),
+        ]);
+        fixture.pod(pod("old").node("d"));
+        fixture.pod(pod("wants-cpu").container("cpu=2"));
+        fixture.pod(pod("selects").node_selector("disk", "hdd"));
+        fixture.pod(pod("full").node_selector("disk", "ssd"));
+        fixture.pod(pod("named").node_affinity("@metadata.name in (d)"));
+        fixture.pod(pod("claims").claim("data"));
+        fixture.pod(pod("polite").container("cpu=2").spec(|spec| {
+            spec.preemption_policy = Some("Never".into());
+        }));
+        fixture.check(expect![[r#"
+            wants-cpu: 0/4 nodes are available: 1 Too many pods, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable, 2 Insufficient cpu. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling. ["NodeUnschedulable", "TaintToleration", "NodeResourcesFit"]
+            selects: 0/4 nodes are available: 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable, 2 node(s) didn't match Pod's node affinity/selector. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling. ["NodeUnschedulable", "TaintToleration", "NodeAffinity"]
+            full: 0/4 nodes are available: 1 Too many pods, 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable. preemption: 0/4 nodes are available: 1 No preemption victims found for incoming pod, 3 Preemption is not helpful for scheduling. ["NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodeResourcesFit"]
+            named: 0/4 nodes are available: 1 Too many pods, 3 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/4 nodes are available: 1 No preemption victims found for incoming pod, 3 Preemption is not helpful for scheduling. ["NodeAffinity", "NodeResourcesFit"]
+            claims: 0/4 nodes are available: pod uses PersistentVolumeClaims (data), which cannot be bound yet. preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling. ["VolumeBinding"]
+            polite: 0/4 nodes are available: 1 Too many pods, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable, 2 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never. ["NodeUnschedulable", "TaintToleration", "NodeResourcesFit"]
+        "#]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn preemption_is_denied_only_where_it_would_not_help() {
+        let mut fixture = Fixture::new([node("a").allocatable("cpu=2,pods=10")]);
+        fixture.pod(cpu("low", "1").node("a"));
+        fixture.pod(cpu("same", "1").priority(10).node("a"));
+        fixture.pod(cpu("one", "1").priority(10));
+        fixture.pod(cpu("two", "2").priority(10));
+        fixture.check(expect![[r#"
+            one: 0/1 nodes are available: 1 Insufficient cpu. ["NodeResourcesFit"]
+            two: 0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 Insufficient cpu. ["NodeResourcesFit"]
+        "#]]);
+        assert_eq!(fixture.scheduler.placed_count(), 2);
+        // What was taken away to look was put back.
+        fixture.pod(cpu("three", "1"));
+        fixture.check(expect![[r#"
+            three: 0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod. ["NodeResourcesFit"]
+        "#]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_nodes_a_pod_waits_for_one() {
+        let mut fixture = Fixture::new([]);
+        fixture.pod(pod("p"));
+        fixture.check(expect![[r#"
+            p: no nodes available to schedule pods []
+        "#]]);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        fixture.check(expect![[""]]);
+        fixture.node(node("a").taint("node.kubernetes.io/not-ready", "", "NoSchedule"));
+        fixture.check(expect![[r#"
+            p: 0/1 nodes are available: 1 node(s) had untolerated taint(s). preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling. ["TaintToleration"]
+        "#]]);
+        fixture.node(node("a"));
+        fixture.check(expect![[r#"
+            p -> a
+        "#]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_events_that_may_help_wake_a_pod() {
+        let mut fixture = Fixture::new([node("a").allocatable("cpu=1,pods=10")]);
+        fixture.pod(cpu("p", "2"));
+        fixture.decisions();
+        fixture.node(node("a").allocatable("cpu=1,pods=10").label("x", "y"));
+        fixture.pod(pod("other").node("a"));
+        fixture.node(node("b").allocatable("cpu=1,pods=10"));
+        assert_eq!(fixture.scheduler.pending().unschedulable, 1);
+        fixture.node(node("a").allocatable("cpu=2,pods=10"));
+        fixture.check(expect![[r#"
+            p -> a
+        "#]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_binding_is_taken_back_and_tried_again() {
+        let mut fixture = Fixture::new([node("a").allocatable("cpu=1,pods=10")]);
+        fixture.pod(cpu("p", "1"));
+        assert_eq!(fixture.decide(), "p -> a");
+        fixture.pod(cpu("q", "1"));
+        assert!(fixture.decide().starts_with("q: 0/1"));
+        fixture.scheduler.bind_failed("uid-p");
+        assert_eq!(fixture.scheduler.placed_count(), 0);
+        assert_eq!(fixture.decide(), "q -> a");
+        assert_eq!(fixture.decide(), "idle");
+        fixture.scheduler.bind_failed("uid-unknown");
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(fixture.decide().starts_with("p: 0/1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_that_are_not_ours_to_place() {
+        let mut fixture = Fixture::new([node("a")]);
+        fixture.pod(pod("other").spec(|spec| spec.scheduler_name = Some("mine".into())));
+        fixture.pod(pod("dying").terminating());
+        fixture.pod(pod("done").with(|pod| {
+            pod.status.get_or_insert_default().phase = Some("Succeeded".into());
+        }));
+        fixture.check(expect![[""]]);
+        fixture.pod(pod("gone"));
+        fixture.scheduler.pod_deleted(&pod("gone").build());
+        fixture.pod(pod("late"));
+        fixture.pod(pod("late").terminating());
+        fixture.pod(pod("taken"));
+        fixture.pod(pod("taken").node("a"));
+        fixture.check(expect![[""]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_ends_makes_room() {
+        let mut fixture = Fixture::new([node("a").allocatable("cpu=1,pods=10")]);
+        fixture.pod(cpu("p", "1").node("a"));
+        fixture.pod(cpu("q", "1"));
+        fixture.decisions();
+        fixture.pod(cpu("p", "1").node("a").with(|pod| {
+            pod.status.get_or_insert_default().phase = Some("Failed".into());
+        }));
+        fixture.check(expect![[r#"
+            q -> a
+        "#]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gates() {
+        let mut fixture = Fixture::new([node("a")]);
+        fixture.pod(pod("p").gate("quota").gate("review"));
+        fixture.check(expect![[r#"
+            p: waiting for scheduling gates: [quota review]
+        "#]]);
+        fixture.pod(pod("p").gate("quota"));
+        fixture.check(expect![[""]]);
+        fixture.pod(pod("p"));
+        fixture.check(expect![[r#"
+            p -> a
+        "#]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stale_news_of_an_assumed_pod_changes_nothing() {
+        let mut fixture = Fixture::new([node("a"), node("b")]);
+        fixture.pod(pod("p"));
+        let bound = fixture.decide();
+        fixture.pod(pod("p").label("x", "y"));
+        fixture.check(expect![[""]]);
+        let (node, assumed) = fixture.scheduler.node_of("uid-p").unwrap();
+        assert!(assumed && bound.ends_with(node));
+        // The API server has the last word.
+        let other = if node == "a" { "b" } else { "a" };
+        fixture.confirm(pod("p"), other);
+        assert_eq!(fixture.scheduler.node_of("uid-p"), Some((other, false)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn affinity_between_pods_just_decided() {
+        let zone = |name: &str, zone: &str| node(name).label("zone", zone);
+        let mut fixture = Fixture::new([zone("a", "1"), zone("b", "2"), zone("c", "3")]);
+        let apart = |name: &str| pod(name).label("app", "web").far(term("app=web", "zone"));
+        for name in ["p1", "p2", "p3", "p4"] {
+            fixture.pod(apart(name));
+        }
+        let decisions = fixture.decisions();
+        let mut nodes: Vec<&str> = decisions
+            .lines()
+            .filter_map(|line| Some(line.split_once(" -> ")?.1))
+            .collect();
+        nodes.sort_unstable();
+        assert_eq!(nodes, ["a", "b", "c"]);
+        assert!(decisions.contains("p4: 0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."));
+        fixture.scheduler.pod_gone("uid-p2");
+        assert!(fixture.decide().starts_with("p4 -> "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_seed_decides_the_same() {
+        let run = || {
+            let mut fixture = Fixture::new((0..20).map(|at| node(&format!("n{at}"))));
+            (0..50).for_each(|at| fixture.pod(pod(&format!("p{at}"))));
+            fixture.decisions()
+        };
+        assert_eq!(run(), run());
+    }
+}
