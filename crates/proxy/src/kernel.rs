@@ -31,6 +31,11 @@ pub struct Kernel {
     links: Links,
     /// The shapes that have their chains.
     shapes: BTreeSet<(Map, Shape)>,
+    /// Hairpins that are no longer wanted but still there. A packet that was
+    /// sent back to its own pod just before a change needs its hairpin just
+    /// after it: without it the connection would be set up wrong for good.
+    /// They go with the next change.
+    retired: BTreeSet<Entry>,
 }
 
 /// The name of an instance's table.
@@ -78,6 +83,7 @@ impl Kernel {
             conntrack,
             links,
             shapes: BTreeSet::new(),
+            retired: BTreeSet::new(),
         })
     }
 
@@ -115,7 +121,9 @@ impl Kernel {
                 let Some(entry) = decode(map, &element, self.ipv6) else {
                     return Ok(None);
                 };
-                entries.insert((entry.map, entry.key), entry.value);
+                if !self.retired.contains(&entry) {
+                    entries.insert((entry.map, entry.key), entry.value);
+                }
             }
         }
         self.shapes = shapes;
@@ -219,6 +227,7 @@ impl Backend for Kernel {
         self.write(&entries, true, &mut batch);
         self.commit(batch)?;
         self.shapes = shapes;
+        self.retired.clear();
         Ok(())
     }
 
@@ -231,10 +240,25 @@ impl Backend for Kernel {
             .filter(|shape| !self.shapes.contains(shape))
             .collect();
         self.add_shapes(&shapes, &mut batch);
-        self.write(&changes.remove, false, &mut batch);
-        self.write(&changes.add, true, &mut batch);
+        let (retiring, remove): (Vec<Entry>, Vec<Entry>) = changes
+            .remove
+            .iter()
+            .partition(|entry| entry.map == Map::Hairpins);
+        let (back, add): (Vec<Entry>, Vec<Entry>) = changes
+            .add
+            .iter()
+            .partition(|entry| self.retired.contains(entry));
+        let gone: Vec<Entry> = self.retired.iter().copied().collect();
+        let gone: Vec<Entry> = gone
+            .into_iter()
+            .filter(|entry| !back.contains(entry))
+            .collect();
+        self.write(&gone, false, &mut batch);
+        self.write(&remove, false, &mut batch);
+        self.write(&add, true, &mut batch);
         self.commit(batch)?;
         self.shapes.extend(shapes);
+        self.retired = retiring.into_iter().collect();
         Ok(())
     }
 

@@ -251,6 +251,13 @@ impl Layout {
             Expr::Verdict(Verdict::Drop),
         ]);
         let mut known = self.target(Map::Services);
+        // Always true; without it the `nft` program would not show that there
+        // is a condition.
+        known.push(Expr::Cmp {
+            from: SHAPE,
+            op: CmpOp::Ne,
+            data: vec![0xff; 4],
+        });
         known.push(Expr::Verdict(Verdict::Return));
         let mut unknown = vec![Expr::destination(self.family, Reg(0))];
         unknown.extend([

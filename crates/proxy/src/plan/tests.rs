@@ -141,9 +141,13 @@ fn internal_local_keeps_to_the_node_and_drops_without() {
             cluster-ips: 10.43.0.1
             hairpins: 10.42.0.5"#]],
     );
-    check(&service, vec![there], &expect![[r#"
+    check(
+        &service,
+        vec![there],
+        &expect![[r#"
         services: tcp 10.43.0.1 80 -> drop in group 00000000, masquerade outside
-        cluster-ips: 10.43.0.1"#]]);
+        cluster-ips: 10.43.0.1"#]],
+    );
 }
 
 #[test]
@@ -189,14 +193,18 @@ fn external_local_shows_outsiders_only_what_is_here() {
             cluster-ips: 10.43.0.1
             hairpins: 10.42.0.5"#]],
     );
-    check(&service, vec![there], &expect![[r#"
+    check(
+        &service,
+        vec![there],
+        &expect![[r#"
         services: tcp 10.43.0.1 80 -> any of 1 in group 5968e4e9, masquerade outside
         services: tcp 203.0.113.9 80 -> any of 1 in group 5968e4e9, masquerade host
         services-local: tcp 203.0.113.9 80 -> drop in group 00000000, masquerade host
         node-ports: tcp node 30080 -> any of 1 in group 5968e4e9, masquerade host
         node-ports-local: tcp node 30080 -> drop in group 00000000, masquerade host
         endpoints: 0 of group 5968e4e9 -> 10.42.1.5 8080
-        cluster-ips: 10.43.0.1"#]]);
+        cluster-ips: 10.43.0.1"#]],
+    );
 }
 
 #[test]
@@ -313,7 +321,8 @@ fn host_ports_lead_to_one_pod() {
         node-ports: udp node 8053 -> any of 1 in group cfbdbede, masquerade host
         endpoints: 0 of group 2fd70080 -> 10.42.0.9 53
         endpoints: 0 of group cfbdbede -> 10.42.0.9 53
-        hairpins: 10.42.0.9"#]].assert_eq(&lines.join("\n"));
+        hairpins: 10.42.0.9"#]]
+    .assert_eq(&lines.join("\n"));
     let udp: Vec<String> = state
         .changes()
         .udp
@@ -322,5 +331,6 @@ fn host_ports_lead_to_one_pod() {
         .collect();
     expect![[r#"
         udp node 8053 [10.42.0.9]
-        udp 192.0.2.2 8053 [10.42.0.9]"#]].assert_eq(&udp.join("\n"));
+        udp 192.0.2.2 8053 [10.42.0.9]"#]]
+    .assert_eq(&udp.join("\n"));
 }

@@ -71,19 +71,25 @@ fn an_endpoint_more_touches_its_group_only() {
     state.set_service(owner("b"), &service(2), &[slice(&[6])]);
     state.changes();
     state.set_service(owner("a"), &service(1), &[slice(&[5, 9])]);
-    check(&mut state, &expect![[r#"
+    check(
+        &mut state,
+        &expect![[r#"
         - services: tcp 10.43.0.1 80 -> any of 1 in group 2b5818cc, masquerade outside
         + services: tcp 10.43.0.1 80 -> any of 2 in group 2b5818cc, masquerade outside
         + endpoints: 1 of group 2b5818cc -> 10.42.1.9 8080
-    "#]]);
+    "#]],
+    );
     state.set_service(owner("a"), &service(1), &[slice(&[5, 9])]);
     check(&mut state, &expect![[""]]);
     state.remove(&owner("b"));
-    check(&mut state, &expect![[r#"
+    check(
+        &mut state,
+        &expect![[r#"
         - services: tcp 10.43.0.2 80 -> any of 1 in group fdbbe68b, masquerade outside
         - endpoints: 0 of group fdbbe68b -> 10.42.1.6 8080
         - cluster-ips: 10.43.0.2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -102,24 +108,33 @@ fn of_two_claims_the_first_name_wins_and_the_other_follows() {
     let mut state = State::new(facts());
     state.set_service(owner("b"), &service(1), &[slice(&[6])]);
     state.set_service(owner("a"), &service(1), &[slice(&[5])]);
-    check(&mut state, &expect![[r#"
+    check(
+        &mut state,
+        &expect![[r#"
         + services: tcp 10.43.0.1 80 -> any of 1 in group 2b5818cc, masquerade outside
         + endpoints: 0 of group 2b5818cc -> 10.42.1.5 8080
         + endpoints: 0 of group fdbbe68b -> 10.42.1.6 8080
         + cluster-ips: 10.43.0.1
-    "#]]);
+    "#]],
+    );
     state.remove(&owner("a"));
-    check(&mut state, &expect![[r#"
+    check(
+        &mut state,
+        &expect![[r#"
         - services: tcp 10.43.0.1 80 -> any of 1 in group 2b5818cc, masquerade outside
         - endpoints: 0 of group 2b5818cc -> 10.42.1.5 8080
         + services: tcp 10.43.0.1 80 -> any of 1 in group fdbbe68b, masquerade outside
-    "#]]);
+    "#]],
+    );
     state.remove(&owner("b"));
-    check(&mut state, &expect![[r#"
+    check(
+        &mut state,
+        &expect![[r#"
         - services: tcp 10.43.0.1 80 -> any of 1 in group fdbbe68b, masquerade outside
         - endpoints: 0 of group fdbbe68b -> 10.42.1.6 8080
         - cluster-ips: 10.43.0.1
-    "#]]);
+    "#]],
+    );
     assert_eq!(state.ruleset(), Ruleset::default());
 }
 
