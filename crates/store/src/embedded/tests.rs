@@ -255,14 +255,14 @@ async fn survive_crashes(seed: u64, faults: Faults) {
 
 #[tokio::test(start_paused = true)]
 async fn power_cuts_lose_nothing_acknowledged() {
-    for seed in 0..3000 {
+    for seed in 0..300 {
         survive_crashes(seed, Faults::default()).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn failing_disks_lose_nothing_acknowledged() {
-    for seed in 1000..3000 {
+    for seed in 1000..1200 {
         let faults = Faults {
             write_error: 0.05,
             sync_error: 0.05,
@@ -315,7 +315,7 @@ async fn full_disk_refuses_and_recovers() {
 
 #[tokio::test(start_paused = true)]
 async fn damage_in_the_middle_is_refused() {
-    for seed in 0..1000 {
+    for seed in 0..200 {
         let clock = simulated_clock();
         let rng = Rng::seeded(seed);
         let disk = SimulatedDisk::new(clock.clone(), rng.fork());
