@@ -1,7 +1,7 @@
 //! A revisioned key-value log: get, range, txn, watch, compact. Bytes only.
 //!
 //! [`Store`] is the contract. [`Embedded`] keeps it on this machine's disk,
-//! [`memory()`] on a simulated one for tests. A revision is a point in the
+//! [`memory()`] on a simulated one for tests, [`etcd::Etcd`] on a cluster. A revision is a point in the
 //! history of the whole keyspace; each committed transaction has one of its
 //! own, and what it changed can be read, watched and compared as it was until
 //! the history is compacted beyond it.
@@ -11,6 +11,7 @@ pub mod contract;
 pub mod disk;
 mod embedded;
 mod error;
+pub mod etcd;
 mod memory;
 mod record;
 mod revision;

@@ -1,10 +1,10 @@
 //! Transactions: compare some keys, then change some, all or nothing.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{Record, Revision};
+use crate::{Error, Record, Revision};
 
 /// Operations that happen together under conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,9 +134,27 @@ impl Txn {
         self.ops.push(Op::Delete { key: key.into() });
         self
     }
+
+    /// The bytes of its keys and values.
+    pub fn bytes(&self) -> usize {
+        let of_op = |op: &Op| match op {
+            Op::Put { key, value, .. } => key.len() + value.len(),
+            Op::Delete { key } => key.len(),
+        };
+        self.ops.iter().map(of_op).sum()
+    }
 }
 
 impl Guard {
+    /// Whether it holds for a key that was last written by this commit, or
+    /// that does not exist.
+    pub fn holds(&self, current: Option<Revision>) -> bool {
+        match self {
+            Self::Absent { .. } => current.is_none(),
+            Self::Unchanged { modified, .. } => current == Some(*modified),
+        }
+    }
+
     /// The key that is looked at.
     pub fn key(&self) -> &Bytes {
         match self {
@@ -161,5 +179,19 @@ impl Outcome {
             Self::Committed(revision) => Some(revision),
             Self::Conflict(_) => None,
         }
+    }
+}
+
+/// Refuses a transaction that changes a key twice.
+pub(crate) fn check_keys(txn: &Txn) -> Result<(), Error> {
+    if txn.ops.len() < 2 {
+        return Ok(());
+    }
+    let mut seen: HashSet<&Bytes> = HashSet::with_capacity(txn.ops.len());
+    match txn.ops.iter().find(|op| !seen.insert(op.key())) {
+        Some(op) => Err(Error::DuplicateKey {
+            key: op.key().clone(),
+        }),
+        None => Ok(()),
     }
 }

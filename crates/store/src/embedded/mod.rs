@@ -24,7 +24,6 @@ mod writer;
 mod tests;
 
 use std::{
-    collections::HashSet,
     future::Future,
     io,
     path::Path,
@@ -32,7 +31,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use stdx::{CancellationToken, Clock, Rng};
 use tokio::sync::{mpsc, oneshot};
 
@@ -243,7 +241,7 @@ impl Store for Embedded {
         if bytes > max {
             return Err(Error::TooLarge { bytes, max });
         }
-        check_keys(&txn)?;
+        crate::txn::check_keys(&txn)?;
         self.ask(|reply| Request::Txn { txn, bytes, reply }).await
     }
 
@@ -321,19 +319,6 @@ async fn ask<T>(
         .await
         .map_err(|_| Error::Closed)?;
     answer.await.unwrap_or(Err(Error::Closed))
-}
-
-fn check_keys(txn: &Txn) -> Result<(), Error> {
-    if txn.ops.len() < 2 {
-        return Ok(());
-    }
-    let mut seen: HashSet<&Bytes> = HashSet::with_capacity(txn.ops.len());
-    match txn.ops.iter().find(|op| !seen.insert(op.key())) {
-        Some(op) => Err(Error::DuplicateKey {
-            key: op.key().clone(),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// Runs work that may block, on a thread of its own where it does.

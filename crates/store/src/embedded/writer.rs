@@ -102,11 +102,7 @@ enum Answer {
 
 /// An upper bound of the bytes that a transaction takes in the log.
 pub(super) fn bound(txn: &Txn) -> usize {
-    let of_op = |op: &Op| match op {
-        Op::Put { key, value, .. } => CHANGE_OVERHEAD + key.len() + value.len(),
-        Op::Delete { key } => CHANGE_OVERHEAD + key.len(),
-    };
-    ENTRY_OVERHEAD + txn.ops.iter().map(of_op).sum::<usize>()
+    ENTRY_OVERHEAD + CHANGE_OVERHEAD * txn.ops.len() + txn.bytes()
 }
 
 impl Writer {
@@ -600,18 +596,13 @@ impl<'a> Batch<'a> {
     }
 
     fn conflict(&self, guards: &[Guard]) -> Option<Conflict> {
-        let holds = |guard: &&Guard| {
-            let current = self
-                .current(guard.key())
-                .map(|(_, current)| current.modified);
-            match guard {
-                Guard::Absent { .. } => current.is_none(),
-                Guard::Unchanged { modified, .. } => current == Some(*modified),
-            }
+        let modified = |guard: &&Guard| {
+            let current = self.current(guard.key());
+            current.map(|(_, current)| current.modified)
         };
         let current: Vec<_> = guards
             .iter()
-            .filter(|guard| !holds(guard))
+            .filter(|guard| !guard.holds(modified(guard)))
             .map(|guard| {
                 let found = self.current(guard.key());
                 let record = found.map(|(key, current)| current.record(key));
