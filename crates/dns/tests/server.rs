@@ -279,7 +279,8 @@ async fn what_is_refused() {
     edns.set_version(1);
     versioned.set_edns(edns);
     let answer = server.udp(&versioned).await;
-    assert_eq!(answer.metadata.response_code, ResponseCode::BADVERS);
+    // 16 is BADVERS here, though it has another name elsewhere.
+    assert_eq!(u16::from(answer.metadata.response_code), 16);
     let nobody = server.udp(&query("www.example.com.", RecordType::A)).await;
     assert_eq!(nobody.metadata.response_code, ResponseCode::ServFail);
 }
@@ -381,7 +382,7 @@ async fn silence_ends_in_a_failure() {
     assert!(upstream.asked() >= 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_loop_of_servers_ends() {
     let one = Running::start(&[]);
     let two = Running::start(&[one.address()]);
@@ -424,7 +425,7 @@ async fn rubbish_is_survived() {
         }
         // Names outside would be asked of the resolver, which is not tested.
         if packet
-            .windows(13)
+            .windows(14)
             .any(|w| w.eq_ignore_ascii_case(b"\x07cluster\x05local"))
         {
             let _ = socket.send(&packet).await;
@@ -440,7 +441,11 @@ async fn rubbish_is_survived() {
         .udp(&query("web.default.svc.cluster.local.", RecordType::A))
         .await;
     assert_eq!(answer.answers.len(), 1);
-    assert!(server.count("coredns_dns_responses_total") > 100);
+    assert!(
+        server.count("coredns_dns_responses_total") > 100,
+        "{:?}",
+        server.handle.metrics()
+    );
 }
 
 #[tokio::test]

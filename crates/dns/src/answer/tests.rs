@@ -1,5 +1,7 @@
 //! Questions and the answers to them, read back by `hickory-proto`.
 
+use std::slice::from_ref;
+
 use hickory_proto::op::Message;
 
 use super::*;
@@ -52,8 +54,8 @@ fn zone() -> Zone {
     zone.set_namespace("kube-system");
     let http = port("http", "TCP", 80);
     let both = [port("dns", "UDP", 53), port("dns-tcp", "TCP", 53)];
-    zone.set_service(service("svc1", at(&["10.0.0.1"]), &[http.clone()]));
-    zone.set_service(service("svc6", at(&["1234:abcd::1"]), &[http.clone()]));
+    zone.set_service(service("svc1", at(&["10.0.0.1"]), from_ref(&http)));
+    zone.set_service(service("svc6", at(&["1234:abcd::1"]), from_ref(&http)));
     zone.set_service(service("dual", at(&["10.0.0.3", "fd00::3"]), &both));
     zone.set_service(service(
         "unnamed",
@@ -61,8 +63,8 @@ fn zone() -> Zone {
         &[port("", "TCP", 8080)],
     ));
     zone.set_service(service("portless", at(&["10.0.0.5"]), &[]));
-    zone.set_service(service("hdls", Reach::Headless, &[http.clone()]));
-    zone.set_service(service("hdlsempty", Reach::Headless, &[http.clone()]));
+    zone.set_service(service("hdls", Reach::Headless, from_ref(&http)));
+    zone.set_service(service("hdlsempty", Reach::Headless, from_ref(&http)));
     zone.set_service(service("hdlsprtls", Reach::Headless, &[]));
     zone.set_service(service(
         "external",
@@ -90,11 +92,11 @@ fn zone() -> Zone {
         ("172.0.0.5", "dup-name"),
         ("172.0.0.6", "Pet-0"),
     ];
-    zone.set_slice(slice("hdls", &endpoints, &[http.clone()]));
+    zone.set_slice(slice("hdls", &endpoints, from_ref(&http)));
     let endpoints = [("5678:abcd::1", ""), ("5678:abcd::2", "")];
-    zone.set_slice(slice("hdls", &endpoints, &[http.clone()]));
+    zone.set_slice(slice("hdls", &endpoints, from_ref(&http)));
     zone.set_slice(slice("hdlsprtls", &[("172.0.0.20", "")], &[]));
-    zone.set_slice(slice("svc1", &[("172.0.1.1", "")], &[http]));
+    zone.set_slice(slice("svc1", &[("172.0.1.1", "")], from_ref(&http)));
     zone.set_synced();
     zone
 }
