@@ -46,3 +46,9 @@ pub enum Decision {
     /// Somebody else may know; with what stood in the way, if anything did.
     NoOpinion(String),
 }
+
+/// Somebody who can tell whether a user may do something.
+pub trait Authorizer: Send + Sync {
+    /// Whether it may be done.
+    fn authorize(&self, attributes: &Attributes<'_>) -> Decision;
+}

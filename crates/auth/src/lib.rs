@@ -1,7 +1,9 @@
 //! Who are you, and may you: authenticators and authorisers, a file each.
 
 mod attributes;
+mod credentials;
 pub mod user;
 
-pub use attributes::{Attributes, Decision, Target};
+pub use attributes::{Attributes, Authorizer, Decision, Target};
+pub use credentials::{Authenticator, Credentials, Rejected};
 pub use user::User;

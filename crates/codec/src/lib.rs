@@ -3,6 +3,7 @@
 //! [`json`] and [`yaml`] read text into a tree; [`conform`] makes a tree what
 //! Go's typed decoder would have made of it; [`patch`] and [`apply`] change it.
 
+pub mod apply;
 pub mod conform;
 pub mod json;
 pub mod patch;

@@ -25,7 +25,9 @@ impl Registry {
     ) -> Result<Written, Status> {
         prepare_metadata(resource, namespace, &mut object)?;
         resource.kind.default(&mut object);
-        crate::fields::updated(resource, call, self.clock().wall(), None, &mut object, "")?;
+        if !has_managers(&object) {
+            crate::fields::updated(resource, call, self.clock().wall(), None, &mut object, "");
+        }
         let generated = object.name().is_empty() && !object.meta_str("generateName").is_empty();
         let tries = if generated { GENERATE_TRIES } else { 1 };
         for _ in 1..tries {
@@ -154,6 +156,13 @@ impl Registry {
             object.remove_at(&["status"]);
         }
     }
+}
+
+/// An apply that makes an object has said already who owns what.
+fn has_managers(object: &Value) -> bool {
+    object
+        .metadata()
+        .is_some_and(|m| m.contains_key("managedFields"))
 }
 
 fn prepare_metadata(

@@ -127,6 +127,11 @@ pub(crate) async fn load(registry: &Registry) -> Result<Revision, Status> {
 }
 
 impl Registry {
+    /// Whether the caches show this revision, or come to it in time.
+    pub async fn is_caught_up(&self, revision: Revision) -> bool {
+        self.wait_seen(revision).await.is_ok()
+    }
+
     /// Waits until the caches show at least this revision.
     pub(crate) async fn wait_seen(&self, revision: Revision) -> Result<(), Status> {
         let mut seen = self.seen();
@@ -141,11 +146,8 @@ impl Registry {
         match reached {
             Ok(Ok(_)) => Ok(()),
             _ => {
-                let current = self.seen().borrow().0;
-                let message = format!("Too large resource version: {revision}, current: {current}");
-                let status = Status::new(meta::Reason::Timeout, format!("Timeout: {message}"))
-                    .retry_after(1);
-                Err(status.cause("ResourceVersionTooLarge", "Too large resource version", ""))
+                let current = *self.seen().borrow();
+                Err(crate::read::too_large(revision, current))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::registry::{Registry, Resource};
 use crate::stored::{self, Selection, Stored};
-use crate::written::{self, Written};
+use crate::written;
 use crate::{failure, keys, token};
 use async_trait::async_trait;
 use meta::{Reason, Status, Value};
@@ -70,6 +70,15 @@ impl Registry {
                 found.map_err(Status::internal)
             }
             None => Err(Status::not_found(&resource.card().group_resource(), name)),
+        }
+    }
+
+    /// A revision that a client asks for must have been.
+    pub async fn check_not_future(&self, revision: Revision) -> Result<(), Status> {
+        let current = self.store().revision().await.map_err(failure::store)?;
+        match revision > current {
+            true => Err(too_large(revision, current)),
+            false => Ok(()),
         }
     }
 
@@ -191,7 +200,7 @@ impl Registry {
                 .store()
                 .range(range)
                 .await
-                .map_err(|e| expired(e, query, &resource.prefix))?;
+                .map_err(|e| expired(e, query))?;
             listed.revision = at.filter(|r| *r > Revision::ZERO).unwrap_or(page.revision);
             let mut left = page.count;
             for record in &page.records {
@@ -230,7 +239,7 @@ fn end_of(items: &[Arc<Stored>], prefix: &str, revision: Revision) -> String {
 
 const CONTINUE_EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
-fn expired(error: store::Error, query: &ListQuery, _prefix: &str) -> Status {
+fn expired(error: store::Error, query: &ListQuery) -> Status {
     match error {
         store::Error::Compacted { .. } if !query.continue_token.is_empty() => {
             Status::new(Reason::Expired, CONTINUE_EXPIRED)
@@ -242,13 +251,16 @@ fn expired(error: store::Error, query: &ListQuery, _prefix: &str) -> Status {
             Reason::Expired,
             format!("too old resource version: {requested} ({compacted})"),
         ),
-        store::Error::Future { requested, current } => {
-            let message = format!("Too large resource version: {requested}, current: {current}");
-            let status = Status::new(Reason::Timeout, format!("Timeout: {message}")).retry_after(1);
-            status.cause("ResourceVersionTooLarge", "Too large resource version", "")
-        }
+        store::Error::Future { requested, current } => too_large(requested, current),
         other => failure::store(other),
     }
+}
+
+/// 504, as upstream says that it waited in vain for a revision.
+pub(crate) fn too_large(revision: Revision, current: Revision) -> Status {
+    let message = format!("Timeout: Too large resource version: {revision}, current: {current}");
+    let status = Status::new(Reason::Timeout, message).retry_after(1);
+    status.cause("ResourceVersionTooLarge", "Too large resource version", "")
 }
 
 #[async_trait]
@@ -279,22 +291,11 @@ impl admission::View for Registry {
         let Some(resource) = self.any_version(group, resource) else {
             return Ok(Vec::new());
         };
-        let selection = Selection {
-            namespace: namespace.into(),
-            ..Selection::default()
-        };
+        let selection = Selection::of_namespace(namespace);
         let listed = self.list_now(&resource, &selection).await?;
         listed
             .iter()
             .map(|stored| self.serve(&resource, stored))
             .collect()
-    }
-}
-
-/// Used where an operation that writes nothing answers with an object.
-pub fn unchanged(object: Value) -> Written {
-    Written {
-        object,
-        created: false,
     }
 }

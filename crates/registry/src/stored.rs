@@ -303,6 +303,14 @@ impl Selection {
         })
     }
 
+    /// All objects of a namespace; of all namespaces when it is empty.
+    pub fn of_namespace(namespace: &str) -> Self {
+        Selection {
+            namespace: namespace.into(),
+            ..Selection::default()
+        }
+    }
+
     /// Whether it means all objects of its namespace.
     pub fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_empty()

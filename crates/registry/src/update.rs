@@ -118,7 +118,7 @@ impl Registry {
                 Some(&old),
                 &mut object,
                 subresource,
-            )?;
+            );
         }
         let kind = card.gvk();
         let request = request(call, aim, card, &kind);

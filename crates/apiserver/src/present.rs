@@ -1,0 +1,218 @@
+//! From objects to what the client asked to read: plain, as a table, or
+//! metadata only; one, a list, or the events of a watch.
+
+use crate::answer::{Answer, Body};
+use crate::negotiate::{Form, Shape};
+use crate::request::Query;
+use crate::table;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use http::StatusCode;
+use http::header::HeaderValue;
+use meta::object::Object as _;
+use meta::{Map, Reason, Status, Value, value};
+use registry::{Format, Listed, Notice, NoticeKind, Registry, Resource, Stored};
+use std::sync::Arc;
+
+/// How much of a list is written at once, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// One object that is a tree already.
+pub(crate) fn one(
+    registry: &Registry,
+    resource: &Resource,
+    form: Form,
+    query: &Query,
+    code: StatusCode,
+    object: Value,
+) -> Result<Answer, Status> {
+    let object = match form.shape {
+        Shape::Object => object,
+        Shape::Table => {
+            let revision = object.resource_version().to_string();
+            table::of(resource, &[object], &revision, table::include(query)?, registry.clock().wall())
+        }
+        Shape::Metadata => metadata_only(&object),
+        Shape::MetadataList => return Err(not_acceptable()),
+    };
+    Ok(written(form, code, &object))
+}
+
+/// One object as it is stored: nothing is parsed when it is wanted plain.
+pub(crate) fn stored(
+    registry: &Registry,
+    resource: &Resource,
+    form: Form,
+    query: &Query,
+    object: &Stored,
+) -> Result<Answer, Status> {
+    let plain = Form { shape: Shape::Object, format: Format::Json };
+    if form == plain && resource.kind.hub().is_none() {
+        return Ok(Answer::json(StatusCode::OK, object.whole(resource.hub())));
+    }
+    one(registry, resource, form, query, StatusCode::OK, registry.serve(resource, object)?)
+}
+
+fn not_acceptable() -> Status {
+    Status::new(Reason::NotAcceptable, "only the following media types are accepted: application/json, application/yaml")
+}
+
+/// An object in the format that was asked for.
+pub(crate) fn written(form: Form, code: StatusCode, object: &Value) -> Answer {
+    match form.format {
+        Format::Json => Answer::object(code, object),
+        Format::Yaml => {
+            let yaml = HeaderValue::from_static("application/yaml");
+            Answer::new(code, yaml, Body::Full(codec::yaml::write(object).into()))
+        }
+    }
+}
+
+fn metadata_only(object: &Value) -> Value {
+    value!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": object.get("metadata").cloned().unwrap_or_else(Value::object)
+    })
+}
+
+/// A list.
+pub(crate) fn list(
+    registry: &Arc<Registry>,
+    resource: &Arc<Resource>,
+    form: Form,
+    query: &Query,
+    listed: Listed,
+) -> Result<Answer, Status> {
+    let plain = Form { shape: Shape::Object, format: Format::Json };
+    if form == plain && resource.kind.hub().is_none() {
+        return Ok(plain_list(resource, listed));
+    }
+    let objects: Result<Vec<Value>, Status> = listed.items.iter().map(|o| registry.serve(resource, o)).collect();
+    let objects = objects?;
+    let metadata = list_metadata(&listed);
+    let card = resource.card();
+    let object = match form.shape {
+        Shape::Table => {
+            let include = table::include(query)?;
+            let mut table = table::of(resource, &objects, "", include, registry.clock().wall());
+            table.make_object().insert("metadata", metadata);
+            table
+        }
+        Shape::Metadata | Shape::MetadataList => value!({
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            "items": Value::Array(objects.iter().map(metadata_only).collect())
+        }),
+        Shape::Object => {
+            let items = objects.into_iter().map(|mut object| {
+                object.remove_at(&["kind"]);
+                object.remove_at(&["apiVersion"]);
+                object
+            });
+            value!({
+                "kind": format!("{}List", card.kind), "apiVersion": card.group_version().to_string(),
+                "metadata": metadata, "items": Value::Array(items.collect())
+            })
+        }
+    };
+    Ok(written(form, StatusCode::OK, &object))
+}
+
+fn list_metadata(listed: &Listed) -> Value {
+    let mut metadata = Map::new();
+    metadata.insert("resourceVersion", listed.revision.to_string());
+    if !listed.continue_token.is_empty() {
+        metadata.insert("continue", listed.continue_token.as_str());
+    }
+    if let Some(remaining) = listed.remaining {
+        metadata.insert("remainingItemCount", remaining as i64);
+    }
+    Value::Object(metadata)
+}
+
+/// A list that is assembled from stored bytes while it is sent.
+fn plain_list(resource: &Resource, listed: Listed) -> Answer {
+    let card = resource.card();
+    let metadata = list_metadata(&listed).to_json();
+    let head = format!(
+        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
+        card.kind,
+        card.group_version()
+    );
+    let mut items = listed.items.into_iter().peekable();
+    let mut first = Some(head.into_bytes());
+    let mut ended = false;
+    let pieces = std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let mut piece = first.take().unwrap_or_else(|| Vec::with_capacity(PIECE + 8192));
+        while piece.len() < PIECE {
+            let Some(item) = items.next() else {
+                piece.extend_from_slice(b"]}\n");
+                ended = true;
+                break;
+            };
+            item.write_item(&mut piece);
+            if items.peek().is_some() {
+                piece.push(b',');
+            }
+        }
+        Some(Bytes::from(piece))
+    });
+    let json = HeaderValue::from_static("application/json");
+    Answer::new(StatusCode::OK, json, Body::Pieces(futures::stream::iter(pieces).boxed()))
+}
+
+/// The events of a watch.
+pub(crate) fn watch(
+    registry: &Arc<Registry>,
+    resource: &Arc<Resource>,
+    form: Form,
+    query: &Query,
+    notices: BoxStream<'static, Notice>,
+) -> Result<Answer, Status> {
+    if form.format == Format::Yaml {
+        return Err(not_acceptable());
+    }
+    let notices = match form.shape {
+        Shape::Object => notices,
+        Shape::Metadata => notices.map(|notice| reshaped(notice, metadata_only)).boxed(),
+        Shape::MetadataList => return Err(not_acceptable()),
+        Shape::Table => {
+            let (registry, resource) = (registry.clone(), resource.clone());
+            let include = table::include(query)?;
+            let mut first = true;
+            notices
+                .map(move |notice| {
+                    let with_columns = std::mem::take(&mut first);
+                    reshaped(notice, |object| {
+                        let revision = object.resource_version().to_string();
+                        let now = registry.clock().wall();
+                        let mut table = table::of(&resource, std::slice::from_ref(object), &revision, include, now);
+                        if !with_columns {
+                            table.make_object().insert("columnDefinitions", Value::Null);
+                        }
+                        table
+                    })
+                })
+                .boxed()
+        }
+    };
+    let json = HeaderValue::from_static("application/json");
+    Ok(Answer::new(StatusCode::OK, json, Body::Notices(notices)))
+}
+
+fn reshaped(notice: Notice, shape: impl FnOnce(&Value) -> Value) -> Notice {
+    if notice.kind == NoticeKind::Error {
+        return notice;
+    }
+    match codec::json::parse_value(&notice.object) {
+        Ok(object) => {
+            let mut out = Vec::with_capacity(notice.object.len());
+            shape(&object).write_object(&mut out);
+            Notice { kind: notice.kind, object: out.into() }
+        }
+        Err(_) => notice,
+    }
+}

@@ -1,0 +1,67 @@
+//! The verbs on objects and collections, a file each.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod patch;
+pub(crate) mod update;
+pub(crate) mod watch;
+
+use crate::answer::Answer;
+use crate::server::Server;
+use crate::stack::{Request, no_such_path};
+use http::StatusCode;
+use meta::{Reason, Status};
+use registry::{Call, Resource};
+use std::sync::Arc;
+
+/// Serves a request about a resource itself.
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    resource: &Arc<Resource>,
+    request: Request,
+) -> Result<Answer, Status> {
+    let info = &request.info;
+    let (verb, card) = (info.verb, resource.card());
+    let names_place = !card.namespaced || !info.namespace.is_empty();
+    let is_served = card.verbs.names().contains(&verb);
+    let is_collection = info.name.is_empty();
+    match (verb, is_collection) {
+        _ if !is_served => Ok(not_allowed(&request)),
+        ("list", true) => list::serve(server, resource, request).await,
+        ("watch", _) => watch::serve(server, resource, request).await,
+        _ if !names_place => Ok(not_allowed(&request)),
+        ("create", true) => create::serve(server, resource, request).await,
+        ("deletecollection", true) => delete::serve_collection(server, resource, request).await,
+        ("get", false) => get::serve(server, resource, request).await,
+        ("update", false) => update::serve(server, resource, request, api::Door::Main).await,
+        ("patch", false) => patch::serve(server, resource, request, api::Door::Main).await,
+        ("delete", false) => delete::serve(server, resource, request).await,
+        _ => Ok(not_allowed(&request)),
+    }
+}
+
+/// 405, and 404 for methods that nothing could serve.
+pub(crate) fn not_allowed(request: &Request) -> Answer {
+    if request.info.verb.is_empty() {
+        return no_such_path();
+    }
+    let message = "the server does not allow this method on the requested resource";
+    Status::new(Reason::MethodNotAllowed, message).into()
+}
+
+/// Puts the warnings that a call has collected into headers, as RFC 7234 has it.
+pub(crate) fn with_warnings(mut answer: Answer, call: &Call<'_>) -> Answer {
+    for warning in call.take_warnings() {
+        let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        answer = answer.with("warning", &format!("299 - \"{quoted}\""));
+    }
+    answer
+}
+
+/// The code of a write.
+pub(crate) fn write_code(created: bool) -> StatusCode {
+    if created { StatusCode::CREATED } else { StatusCode::OK }
+}
