@@ -10,12 +10,15 @@
 mod context;
 mod control;
 mod deployment;
+mod endpoint_slice;
+mod endpoints;
 mod manager;
 mod pods;
 mod replica_set;
 mod replicas;
 mod replication_controller;
 mod rule;
+mod services;
 #[cfg(test)]
 mod testing;
 
@@ -39,6 +42,8 @@ pub struct Controller {
 /// All controllers, alphabetically.
 pub const CONTROLLERS: &[Controller] = &[
     deployment::CONTROLLER,
+    endpoints::CONTROLLER,
+    endpoint_slice::CONTROLLER,
     replica_set::CONTROLLER,
     replication_controller::CONTROLLER,
 ];

@@ -1,0 +1,232 @@
+//! EndpointSlices: the addresses of a Service's pods, in slices of at most a hundred.
+//!
+//! Follows pkg/controller/endpointslice and staging/src/k8s.io/endpointslice. Topology hints are
+//! not given.
+
+mod desired;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod tracker;
+
+use crate::context::{Context, enqueue_changed};
+use crate::rule::EVENTS;
+use crate::services::{self, TriggerTimes};
+use crate::{Controller, Rule};
+use client::events::{Recorder, WARNING};
+use client::{Api, DeleteOptions, Error};
+use desired::Desired;
+use informer::{
+    Action, BoxError, Change, Index, Informer, ObjectKey, Queue, Reconcile, Store, Workers,
+};
+use plan::Plan;
+use std::sync::Arc;
+use tracker::Tracker;
+use typed::Typed;
+use typed::api::core::v1::{Node, Pod, Service};
+use typed::api::discovery::v1::EndpointSlice;
+
+pub(crate) const CONTROLLER: Controller = Controller {
+    name: "endpointslice-controller",
+    identity: "endpointslice-controller",
+    rules: &[
+        Rule::new(
+            &[""],
+            &["nodes", "pods", "services"],
+            &["get", "list", "watch"],
+        ),
+        // Owner references that block the Service's deletion need this.
+        Rule::new(&[""], &["services/finalizers"], &["update"]),
+        Rule::new(
+            &["discovery.k8s.io"],
+            &["endpointslices"],
+            &["create", "delete", "get", "list", "update", "watch"],
+        ),
+        EVENTS,
+    ],
+    start,
+};
+
+/// The label that names a slice's Service.
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The label that names who keeps a slice.
+pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// Who keeps these slices.
+pub(super) const MANAGER: &str = "endpointslice-controller.k8s.io";
+
+fn start(context: &Context) {
+    let services = context.factory.informer::<Service>();
+    let pods = context.factory.informer::<Pod>();
+    let nodes = context.factory.informer::<Node>();
+    let slices = context.factory.informer::<EndpointSlice>();
+    let queue = context.queue();
+    let tracker = Arc::new(Tracker::default());
+    enqueue_changed(&services, &queue);
+    services::enqueue_services_of(&pods, services.store(), &queue);
+    watch_slices(&slices, &queue, &tracker);
+    let controller = Arc::new(EndpointSlices {
+        services: services.store(),
+        pods: pods.store(),
+        nodes: nodes.store(),
+        slices: slices.index("service", service_values),
+        api: context.client.api(),
+        recorder: context.recorder("endpoint-slice-controller"),
+        triggers: TriggerTimes::default(),
+        tracker,
+    });
+    let synced = async move {
+        services.synced().await;
+        pods.synced().await;
+        nodes.synced().await;
+        slices.synced().await;
+    };
+    context.reconcile(queue, Workers::new(5).failures_max(15), synced, controller);
+}
+
+struct EndpointSlices {
+    services: Store<Service>,
+    pods: Store<Pod>,
+    nodes: Store<Node>,
+    slices: Index<EndpointSlice>,
+    api: Api<EndpointSlice>,
+    recorder: Recorder,
+    triggers: TriggerTimes,
+    tracker: Arc<Tracker>,
+}
+
+/// The cache has not seen yet what was written before.
+#[derive(Debug, thiserror::Error)]
+#[error("slices of {0} in the cache are out of date")]
+struct Stale(ObjectKey);
+
+/// A pod is on a node that does not exist, and was left out.
+#[derive(Debug, thiserror::Error)]
+#[error("skipping Pod {pod} for Service {service}: Node {node} Not Found")]
+struct NodeMissing {
+    pod: String,
+    service: ObjectKey,
+    node: String,
+}
+
+/// A slice that changed otherwise than we left it has its Service looked at.
+fn watch_slices(
+    slices: &Informer<EndpointSlice>,
+    queue: &Queue<ObjectKey>,
+    tracker: &Arc<Tracker>,
+) {
+    let (queue, tracker) = (queue.clone(), Arc::clone(tracker));
+    slices.on_change(move |change: &Change<EndpointSlice>| {
+        for slice in change.states() {
+            let Some(service) = service_of(slice) else {
+                continue;
+            };
+            let expected = match &change.new {
+                Some(new) => tracker.is_expected(&service, new),
+                None => tracker.is_expected_deletion(&service, slice),
+            };
+            if !expected {
+                queue.add(service);
+            }
+        }
+    });
+}
+
+fn service_values(slice: &EndpointSlice) -> Vec<String> {
+    service_of(slice)
+        .map(|service| service.to_string())
+        .into_iter()
+        .collect()
+}
+
+/// The Service of a slice that we keep.
+fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
+    let labels = slice.labels();
+    let ours = labels
+        .get(MANAGED_BY)
+        .is_some_and(|manager| manager == MANAGER);
+    let name = labels
+        .get(SERVICE_NAME)
+        .filter(|name| ours && !name.is_empty())?;
+    Some(ObjectKey::new(slice.namespace(), name))
+}
+
+#[async_trait::async_trait]
+impl Reconcile<ObjectKey> for EndpointSlices {
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Action, BoxError> {
+        let Some(service) = self.services.by_key(key) else {
+            // Its slices go with it, as it owns them.
+            self.triggers.forget(key);
+            self.tracker.forget(key);
+            return Ok(Action::Done);
+        };
+        if !services::is_managed(&service) {
+            return Ok(Action::Done);
+        }
+        let slices = self.slices.get(&key.to_string());
+        if self.tracker.is_stale(key, &slices) {
+            return Err(Stale(key.clone()).into());
+        }
+        let slices: Vec<_> = slices
+            .into_iter()
+            .filter(|slice| !slice.is_deleting())
+            .collect();
+        let mut pods = self.pods.namespace(service.namespace());
+        pods.retain(|pod| services::selects(&service, pod));
+        let trigger = self
+            .triggers
+            .oldest_change(&service, pods.iter().map(|pod| &**pod));
+        let desired = Desired::of(&service, &pods, |name| self.nodes.get("", name));
+        let plan = plan::plan(&service, &slices, &desired, trigger);
+        self.apply(key, plan).await.inspect_err(|error| {
+            let message = format!(
+                "Error updating Endpoint Slices for Service {key}: {}",
+                error.message()
+            );
+            self.recorder.event(
+                &service.object_reference(),
+                WARNING,
+                "FailedToUpdateEndpointSlices",
+                message,
+            );
+        })?;
+        match desired.missing_nodes.into_iter().next() {
+            Some((pod, node)) => Err(NodeMissing {
+                pod,
+                service: key.clone(),
+                node,
+            }
+            .into()),
+            None => Ok(Action::Done),
+        }
+    }
+}
+
+impl EndpointSlices {
+    async fn apply(&self, key: &ObjectKey, plan: Plan) -> Result<(), Error> {
+        for slice in plan.create {
+            match self.api.create(&slice).await {
+                Ok(created) => self.tracker.expect(key, &created),
+                // Nothing can be created there any more.
+                Err(error) if error.is_namespace_terminating() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        for slice in plan.update {
+            let updated = self.api.replace(&slice).await?;
+            self.tracker.expect(key, &updated);
+        }
+        for slice in plan.delete {
+            match self
+                .api
+                .namespace(slice.namespace())
+                .delete(slice.name(), &DeleteOptions::default())
+                .await
+            {
+                Ok(()) => self.tracker.expect_deletion(key, &slice),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
