@@ -3,6 +3,11 @@
 //! The cases run one after another on one store, each below a prefix of its
 //! own, and expect nothing of its revisions but that they grow.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the suite fails by panicking, as tests do"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -1,6 +1,8 @@
 //! A process that writes under load is killed with SIGKILL again and again;
 //! whatever it was told is durable must be there.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},

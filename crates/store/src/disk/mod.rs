@@ -69,7 +69,7 @@ pub trait File: Send + Sync + 'static {
     async fn sync(&self) -> io::Result<()>;
 
     /// The length of the file.
-    async fn len(&self) -> io::Result<u64>;
+    async fn size(&self) -> io::Result<u64>;
 
     /// Cuts the file, or lengthens it with a hole.
     async fn set_len(&self, len: u64) -> io::Result<()>;

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use super::{Disk, File, Lock, LockError};
 
 const LOCK_FILE: &str = "lock";
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// A directory of this machine's file system.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl File for RealFile {
         self.file.sync_data()
     }
 
-    async fn len(&self) -> io::Result<u64> {
+    async fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 

@@ -469,7 +469,7 @@ impl File for SimulatedFile {
         Ok(())
     }
 
-    async fn len(&self) -> io::Result<u64> {
+    async fn size(&self) -> io::Result<u64> {
         let mut state = self.disk.begin(Some(self.boot)).await?;
         Ok(state.inode(self.inode)?.seen.len() as u64)
     }

@@ -12,7 +12,7 @@ use futures::future;
 use stdx::{Clock, Instant};
 use tokio::sync::{Notify, mpsc};
 
-use super::{Request, Shared, ask, entry::Expiry, index::Index, writer};
+use super::{Request, Shared, ask, batch, entry::Expiry, index::Index};
 use crate::{Error, Revision, Txn};
 
 /// How many records are deleted at once.
@@ -130,7 +130,7 @@ async fn delete(
     modified: Revision,
 ) -> Result<(), Error> {
     let txn = Txn::remove(key, modified);
-    let bytes = writer::bound(&txn);
+    let bytes = batch::bound(&txn);
     // A conflict means that it was written again or is gone: as it should be.
     ask(requests, |reply| Request::Txn { txn, bytes, reply }).await?;
     Ok(())

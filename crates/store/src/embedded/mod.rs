@@ -6,6 +6,7 @@
 //! seen: by readers, by watchers, by those who wait for their outcome.
 //! Readers never wait for the disk unless they ask for the past.
 
+mod batch;
 mod checkpoint;
 mod entry;
 mod expiry;
@@ -14,9 +15,11 @@ mod frame;
 mod history;
 mod hub;
 mod index;
+mod open_error;
 mod options;
 mod recovery;
 mod retention;
+mod tail;
 mod watching;
 mod writer;
 
@@ -42,8 +45,8 @@ use file::Files;
 use hub::Hub;
 use index::{Found, Index};
 
+pub use open_error::OpenError;
 pub use options::Options;
-pub use recovery::OpenError;
 
 /// How many transactions may wait for the writer.
 const QUEUE: usize = 4096;
@@ -236,7 +239,7 @@ impl Store for Embedded {
     }
 
     async fn txn(&self, txn: Txn) -> Result<Outcome, Error> {
-        let bytes = writer::bound(&txn);
+        let bytes = batch::bound(&txn);
         let max = self.shared.options.txn_bytes_max;
         if bytes > max {
             return Err(Error::TooLarge { bytes, max });
