@@ -148,6 +148,11 @@ impl PodInfo {
         &self.name
     }
 
+    /// `namespace/name`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     /// The uid; `namespace/name` for a pod that has none.
     pub fn uid(&self) -> &str {
         &self.uid
