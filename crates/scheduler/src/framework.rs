@@ -321,6 +321,21 @@ impl Framework {
     ) {
         totals.clear();
         totals.resize(nodes.len(), 0);
+        self.each_score(cluster, pod, nodes, |_, scores| {
+            for (total, score) in totals.iter_mut().zip(scores) {
+                *total += score;
+            }
+        });
+    }
+
+    /// Each scoring plugin's weighted scores of the nodes.
+    pub fn each_score(
+        &mut self,
+        cluster: &mut Cluster,
+        pod: &Arc<PodInfo>,
+        nodes: &[NodeId],
+        mut take: impl FnMut(PluginIndex, &[i64]),
+    ) {
         self.scoring.clear();
         for (index, plugin) in self.plugins.iter_mut().enumerate() {
             if self.weights[index] != 0 && plugin.pre_score(cluster, pod, nodes) {
@@ -333,9 +348,9 @@ impl Framework {
             let plugin = &self.plugins[index];
             plugin.score(cluster, pod, nodes, &mut self.scores);
             plugin.normalize(&mut self.scores);
-            for (total, score) in totals.iter_mut().zip(&self.scores) {
-                *total += score * self.weights[index];
-            }
+            let weight = self.weights[index];
+            self.scores.iter_mut().for_each(|score| *score *= weight);
+            take(index, &self.scores);
         }
     }
 

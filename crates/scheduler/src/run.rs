@@ -24,9 +24,10 @@ use typed::api::core::v1::{
 };
 
 use crate::config::{Config, ConfigError};
-use crate::pod::PodInfo;
+use crate::explain::Explanation;
+use crate::pod::{PodError, PodInfo};
 use crate::queue::Pending;
-use crate::scheduler::{Decision, Scheduler};
+use crate::scheduler::{Attempts, Decision, Scheduler};
 
 /// Bindings under way at once. The store commits many writers together, so
 /// many in flight cost no more than one.
@@ -63,6 +64,7 @@ pub struct Runner {
 #[derive(Clone)]
 pub struct Handle {
     core: Arc<Core>,
+    profile: Arc<str>,
 }
 
 struct Core {
@@ -116,7 +118,8 @@ impl Runner {
         );
         self.supervisor
             .spawn("scheduler", Importance::Essential, main);
-        Ok(Handle { core })
+        let profile = self.config.scheduler_name.into();
+        Ok(Handle { core, profile })
     }
 
     fn recorder(&self) -> SeriesRecorder {
@@ -185,6 +188,47 @@ impl Runner {
 }
 
 impl Handle {
+    /// How attempts to place pods went so far.
+    pub fn attempts(&self) -> Attempts {
+        self.core.lock().attempts()
+    }
+
+    /// What each plugin says of each node for a pod.
+    pub fn explain(&self, pod: &Pod) -> Result<Explanation, PodError> {
+        self.core.lock().explain(pod)
+    }
+
+    /// Counters under upstream's names (pkg/scheduler/metrics), as text.
+    pub fn metrics(&self) -> String {
+        let core = self.core.lock();
+        let (attempts, pending) = (core.attempts(), core.pending());
+        drop(core);
+        let profile = &self.profile;
+        let mut text = String::from("# TYPE scheduler_schedule_attempts_total counter\n");
+        for (result, count) in [
+            ("error", attempts.error),
+            ("scheduled", attempts.scheduled),
+            ("unschedulable", attempts.unschedulable),
+        ] {
+            let labels = format!("profile=\"{profile}\",result=\"{result}\"");
+            text.push_str(&format!(
+                "scheduler_schedule_attempts_total{{{labels}}} {count}\n"
+            ));
+        }
+        text.push_str("# TYPE scheduler_pending_pods gauge\n");
+        for (queue, count) in [
+            ("active", pending.active),
+            ("backoff", pending.backoff),
+            ("gated", pending.gated),
+            ("unschedulable", pending.unschedulable),
+        ] {
+            text.push_str(&format!(
+                "scheduler_pending_pods{{queue=\"{queue}\"}} {count}\n"
+            ));
+        }
+        text
+    }
+
     /// How many pods wait where.
     pub fn pending(&self) -> Pending {
         self.core.lock().pending()
@@ -582,6 +626,9 @@ mod tests {
         fixture.pass(1).await;
         assert_eq!(fixture.node_of("q").as_deref(), Some("a"));
         assert_eq!(fixture.handle.pending(), Pending::default());
+        let metrics = fixture.handle.metrics();
+        let scheduled = "{profile=\"default-scheduler\",result=\"scheduled\"} 2\n";
+        assert!(metrics.contains(scheduled), "{metrics}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ use crate::config::{Config, ConfigError};
 use crate::cycle::{Outcome, Search};
 use crate::diagnosis::Diagnosis;
 use crate::event::Event;
+use crate::explain::{self, Explanation};
 use crate::framework::{Framework, PluginSet};
 use crate::labels::Labels;
 use crate::node::NodeInfo;
@@ -60,6 +61,17 @@ pub enum Decision {
     },
 }
 
+/// How attempts to place pods went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// A node was found.
+    pub scheduled: u64,
+    /// No node would do.
+    pub unschedulable: u64,
+    /// A node was found, but the binding was refused.
+    pub error: u64,
+}
+
 /// The scheduler without its hands.
 pub struct Scheduler {
     scheduler_name: String,
@@ -71,6 +83,7 @@ pub struct Scheduler {
     reader: PodReader,
     gated: VecDeque<(Arc<PodInfo>, String)>,
     rng: Rng,
+    attempts: Attempts,
 }
 
 impl Scheduler {
@@ -86,6 +99,7 @@ impl Scheduler {
             reader: PodReader::default(),
             gated: VecDeque::new(),
             rng,
+            attempts: Attempts::default(),
         })
     }
 
@@ -233,9 +247,26 @@ impl Scheduler {
             return;
         }
         if let Some((pod, _)) = self.cluster.remove_pod(uid) {
+            self.attempts.error += 1;
             self.queue.failed(uid);
             self.announce(&Event::of_pod(Some(&pod), None));
         }
+    }
+
+    /// What each plugin says of each node for a pod, whether or not the pod
+    /// waits. Nothing is decided.
+    pub fn explain(&mut self, pod: &Pod) -> Result<Explanation, PodError> {
+        let pod = Arc::new(self.reader.read(pod)?);
+        Ok(explain::explain(
+            &mut self.framework,
+            &mut self.cluster,
+            &pod,
+        ))
+    }
+
+    /// How attempts to place pods went so far.
+    pub fn attempts(&self) -> Attempts {
+        self.attempts
     }
 
     /// How many pods wait where.
@@ -273,10 +304,12 @@ impl Scheduler {
             Outcome::Node(node) => {
                 let node: Arc<str> = self.cluster.name_of(node).into();
                 self.cluster.add_pod(Arc::clone(&pod), &node, true);
+                self.attempts.scheduled += 1;
                 Decision::Bind { pod, node }
             }
             Outcome::Unfit(diagnosis) => self.refuse(pod, &diagnosis),
             Outcome::NoNodes => {
+                self.attempts.unschedulable += 1;
                 // Upstream tries such a pod again and again; here it waits for
                 // a node.
                 self.queue.rejected(&pod.uid, PluginSet::NO_NODES);
@@ -290,6 +323,7 @@ impl Scheduler {
     }
 
     fn refuse(&mut self, pod: Arc<PodInfo>, diagnosis: &Diagnosis) -> Decision {
+        self.attempts.unschedulable += 1;
         let mut message = diagnosis.message(&self.framework, &pod);
         let second = preemption::explain(&mut self.framework, &mut self.cluster, &pod, diagnosis);
         if let Some(second) = second {

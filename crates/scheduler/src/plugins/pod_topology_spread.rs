@@ -78,8 +78,9 @@ impl Plugin for PodTopologySpread {
     fn pre_filter(&mut self, cluster: &mut Cluster, pod: &Arc<PodInfo>) -> PreFilter {
         self.hard.clear();
         for constraint in pod.shape.spread.iter().filter(|c| c.required) {
-            self.hard
-                .push(Domains::new(cluster, pod, constraint.clone()));
+            let mut domains = Domains::new(cluster, pod, constraint.clone());
+            domains.close_all(cluster);
+            self.hard.push(domains);
         }
         if self.hard.is_empty() {
             return PreFilter::Skip;
@@ -128,7 +129,11 @@ impl Plugin for PodTopologySpread {
     fn pre_score(&mut self, cluster: &mut Cluster, pod: &Arc<PodInfo>, nodes: &[NodeId]) -> bool {
         self.soft.clear();
         for constraint in self.soft_constraints(cluster, pod) {
-            self.soft.push(Domains::new(cluster, pod, constraint));
+            let mut domains = Domains::new(cluster, pod, constraint);
+            if !domains.is_hostname() {
+                domains.close_all(cluster);
+            }
+            self.soft.push(domains);
         }
         if self.soft.is_empty() {
             return false;
@@ -207,12 +212,19 @@ impl Domains {
         Self {
             column,
             counter: cluster.counter(key),
-            counts: vec![Self::NONE; cluster.column(column).bound()],
+            counts: Vec::new(),
             own: constraint.selector.matches(&pod.labels).into(),
             least: 0,
             weight: 0.0,
             constraint,
         }
+    }
+
+    /// Makes room to count, with no domain counting yet. Hosts need none when
+    /// they are scored: each has its own count.
+    fn close_all(&mut self, cluster: &Cluster) {
+        let bound = cluster.column(self.column).bound();
+        self.counts.resize(bound, Self::NONE);
     }
 
     fn is_hostname(&self) -> bool {
