@@ -20,6 +20,7 @@ mod users;
 
 pub use config::{ContainerConfig, SandboxConfig};
 
+pub use embedded::Embedded;
 pub use error::Error;
 pub use runtime::Runtime;
 pub use status::{ContainerState, ContainerStatus, SandboxState, SandboxStatus};

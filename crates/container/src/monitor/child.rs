@@ -114,7 +114,16 @@ pub(super) fn release(channel: &OwnedFd) -> io::Result<()> {
 /// The next word of the child: `Ok(None)` when it has executed its program or ended.
 pub(super) fn hear(channel: &OwnedFd) -> io::Result<Option<(Word, Option<OwnedFd>)>> {
     let mut buffer = vec![0; 64 << 10];
-    let (length, mut fds) = fdpass::receive(channel, &mut buffer)?;
+    let mut received = fdpass::receive(channel, &mut buffer);
+    // A child that ended without waiting for its release is told once as an error,
+    // in front of its last words.
+    if received
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+    {
+        received = fdpass::receive(channel, &mut buffer);
+    }
+    let (length, mut fds) = received?;
     if length == 0 {
         return Ok(None);
     }

@@ -34,6 +34,8 @@ use rustix::process::{WaitOptions, WaitStatus};
 use stdx::Clock;
 
 use crate::layout::{SandboxDir, SandboxFile, read_json};
+pub(crate) use container::limits;
+
 use client::Client;
 use container::Container;
 use exec::Exec;

@@ -1,0 +1,469 @@
+//! Sandboxes: made, watched, lost, adopted, stopped and removed.
+
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::Stdio;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+
+use super::link::{Asked, Link};
+use super::state::{Container, Sandbox};
+use super::{Shared, blocking, cgroup_error, cleanup, containers};
+use crate::config::{NamespaceMode, SandboxConfig};
+use crate::error::{Error, Result};
+use crate::layout::{
+    ContainerFile, SandboxDir, SandboxFile, failed, read_json, subdirectories, write_json,
+};
+use crate::protocol::{Answer, Operation, Record};
+use crate::runtime::{Event, EventKind};
+use crate::status::{ContainerState, EXIT_KILLED, Stats, reason};
+
+/// How long a monitor may take to end its containers, which it kills.
+const STOP_FOR: Duration = Duration::from_secs(10);
+
+/// Makes a sandbox.
+pub(super) async fn run(shared: &Arc<Shared>, config: SandboxConfig) -> Result<String> {
+    check(shared, &config)?;
+    let id = shared.new_id();
+    let directory = SandboxDir(shared.config.run_dir.join(&id));
+    let file = SandboxFile {
+        id: id.clone(),
+        monitor_cgroup: format!("{}/monitors/{id}", shared.config.cgroup_root),
+        data_dir: shared.config.data_dir.clone(),
+        created_ns: shared.now_ns(),
+        boot_id: shared.boot_id.clone(),
+        stopped: false,
+        config,
+    };
+    match start(shared, &file, &directory).await {
+        Ok((link, monitor)) => {
+            let pid = monitor.id().and_then(|pid| i32::try_from(pid).ok());
+            enter(shared, file, directory, pid);
+            watch(shared, id.clone(), link, Some(monitor));
+            tell(shared, EventKind::Created, &id, None);
+            Ok(id)
+        }
+        Err(error) => {
+            // The first failure is the one to tell.
+            if cleanup::release(shared, &file, &directory).await.is_ok() {
+                let _ = cleanup::remove_tree(&directory.0).await;
+                let _ = cleanup::remove_pod_group(shared, &file);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn check(shared: &Shared, config: &SandboxConfig) -> Result<()> {
+    shared.group(&config.cgroup_parent)?;
+    let unsupported = |what: &str| Err(Error::Unsupported(what.to_owned()));
+    match (
+        &config.namespaces.network,
+        &config.namespaces.ipc,
+        &config.namespaces.pid,
+    ) {
+        (NamespaceMode::Container | NamespaceMode::Target(_), _, _) => {
+            unsupported("a network namespace per container")
+        }
+        (_, NamespaceMode::Container | NamespaceMode::Target(_), _) => {
+            unsupported("an IPC namespace per container")
+        }
+        (_, _, NamespaceMode::Target(_)) => unsupported("a sandbox in a container's processes"),
+        _ if !config.runtime_handler.is_empty() => {
+            unsupported(&format!("runtime handler {:?}", config.runtime_handler))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Starts the monitor, and prepares the cgroups while it prepares itself.
+async fn start(
+    shared: &Arc<Shared>,
+    file: &SandboxFile,
+    directory: &SandboxDir,
+) -> Result<(Link, Child)> {
+    super::make_private(&directory.0).map_err(failed("create", &directory.0))?;
+    write_json(&directory.file(), file)?;
+    let mut monitor = spawn(shared, directory).map_err(|source| Error::Monitor {
+        sandbox: file.id.clone(),
+        operation: "start the sandbox",
+        source,
+    })?;
+    let pid = monitor
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .unwrap_or_default();
+    let (own, pod) = (
+        shared.group(&file.monitor_cgroup)?,
+        shared.group(&file.config.cgroup_parent)?,
+    );
+    let resources = file.config.resources.clone();
+    let groups = blocking("prepare cgroups", move || {
+        let failed = |error| cgroup_error("prepare cgroups", &error);
+        own.create().map_err(failed)?;
+        own.attach(pid).map_err(failed)?;
+        pod.create().map_err(failed)?;
+        if let Some(resources) = resources {
+            pod.apply(&crate::monitor::limits(&resources))
+                .map_err(failed)?;
+        }
+        Ok(())
+    });
+    let (groups, said) = tokio::join!(groups, hear(&mut monitor));
+    let said = said.map_err(|source| Error::Monitor {
+        sandbox: file.id.clone(),
+        operation: "start the sandbox",
+        source,
+    })?;
+    if said != "ready" {
+        let unspoken = || format!("the monitor ended early, see {:?}", directory.log());
+        let message = if said.is_empty() { unspoken() } else { said };
+        return Err(Error::Failed {
+            operation: "start the sandbox",
+            message,
+        });
+    }
+    groups?;
+    let asked = Asked {
+        sandbox: &file.id,
+        directory,
+        operation: "subscribe",
+    };
+    let (link, _) = asked.ask(Operation::Subscribe, &[]).await?;
+    Ok((link, monitor))
+}
+
+fn spawn(shared: &Shared, directory: &SandboxDir) -> io::Result<Child> {
+    let (program, arguments) = shared
+        .config
+        .monitor
+        .split_first()
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(directory.log())?;
+    Command::new(program)
+        .args(arguments)
+        .arg(&directory.0)
+        .env_clear()
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+}
+
+/// What the monitor says before it closes its standard output.
+async fn hear(monitor: &mut Child) -> io::Result<String> {
+    let mut stdout = monitor.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).await?;
+    Ok(text)
+}
+
+fn enter(shared: &Shared, file: SandboxFile, directory: SandboxDir, monitor_pid: Option<i32>) {
+    let sandbox = Sandbox {
+        directory,
+        monitor_pid,
+        stopping: false,
+        file,
+    };
+    shared
+        .state
+        .lock()
+        .sandboxes
+        .insert(sandbox.file.id.clone(), sandbox);
+}
+
+/// Follows a monitor until it ends. The task belongs to the connection: it ends
+/// with the monitor, or with the runtime, which it does not keep alive.
+fn watch(shared: &Arc<Shared>, id: String, mut link: Link, monitor: Option<Child>) {
+    let weak = Arc::downgrade(shared);
+    tokio::spawn(async move {
+        while let Ok(answer) = link.receive().await {
+            let Some(shared) = Weak::upgrade(&weak) else {
+                return;
+            };
+            if let Answer::Changed { container, record } = answer {
+                containers::advance(&shared, &id, &container, record);
+            }
+        }
+        if let Some(mut monitor) = monitor {
+            // Only so that it does not stay a zombie.
+            let _ = monitor.wait().await;
+        }
+        let Some(shared) = Weak::upgrade(&weak) else {
+            return;
+        };
+        if let Err(error) = lost(&shared, &id).await {
+            tracing::error!(
+                sandbox = id,
+                "cannot clear away a lost sandbox: {}",
+                error.chain()
+            );
+        }
+    });
+}
+
+/// The monitor has ended. Unless that was wanted, its containers are killed and
+/// the sandbox is not ready any more.
+async fn lost(shared: &Arc<Shared>, id: &str) -> Result<()> {
+    let (file, directory) = {
+        let mut tables = shared.state.lock();
+        let Some(sandbox) = tables.sandboxes.get_mut(id) else {
+            return Ok(());
+        };
+        sandbox.monitor_pid = None;
+        if !sandbox.ready() {
+            return Ok(());
+        }
+        sandbox.stopping = true;
+        (sandbox.file.clone(), sandbox.directory.clone())
+    };
+    tracing::warn!(
+        sandbox = id,
+        pod = file.config.name,
+        "the monitor of a pod died"
+    );
+    end(shared, file, &directory, "the monitor of the pod died").await
+}
+
+/// Gives everything back, closes the records, and tells.
+async fn end(
+    shared: &Arc<Shared>,
+    mut file: SandboxFile,
+    directory: &SandboxDir,
+    message: &str,
+) -> Result<()> {
+    cleanup::release(shared, &file, directory).await?;
+    for (container, _) in containers_of(shared, &file.id) {
+        close_record(shared, &file, directory, &container, message)?;
+    }
+    file.stopped = true;
+    write_json(&directory.file(), &file)?;
+    if let Some(sandbox) = shared.state.lock().sandboxes.get_mut(&file.id) {
+        sandbox.file.stopped = true;
+        sandbox.monitor_pid = None;
+    }
+    tell(shared, EventKind::Stopped, &file.id, None);
+    Ok(())
+}
+
+/// Takes the monitor's last word on a container, or says that it was killed.
+fn close_record(
+    shared: &Shared,
+    file: &SandboxFile,
+    directory: &SandboxDir,
+    container: &str,
+    message: &str,
+) -> Result<()> {
+    let container_dir = directory.container(container);
+    let mut record = container_dir.read_record(0)?;
+    if record.state == ContainerState::Running {
+        record = Record {
+            state: ContainerState::Exited,
+            pid: None,
+            finished_ns: Some(shared.now_ns()),
+            exit_code: EXIT_KILLED,
+            signal: Some(9),
+            reason: reason::ERROR.to_owned(),
+            message: message.to_owned(),
+            ..record
+        };
+        write_json(&container_dir.record(), &record)?;
+    }
+    containers::advance(shared, &file.id, container, record);
+    Ok(())
+}
+
+/// Ids of a sandbox's containers, with whether they run.
+pub(super) fn containers_of(shared: &Shared, sandbox: &str) -> Vec<(String, bool)> {
+    let tables = shared.state.lock();
+    let of_it = tables
+        .containers
+        .iter()
+        .filter(|(_, one)| one.sandbox == sandbox);
+    of_it
+        .map(|(id, one)| {
+            (
+                id.clone(),
+                one.record.borrow().state == ContainerState::Running,
+            )
+        })
+        .collect()
+}
+
+/// Stops a sandbox.
+pub(super) async fn stop(shared: &Arc<Shared>, id: &str) -> Result<()> {
+    let (file, directory) = {
+        let mut tables = shared.state.lock();
+        let Some(sandbox) = tables.sandboxes.get_mut(id) else {
+            return Ok(());
+        };
+        if sandbox.file.stopped {
+            return Ok(());
+        }
+        sandbox.stopping = true;
+        (sandbox.file.clone(), sandbox.directory.clone())
+    };
+    let asked = Asked {
+        sandbox: id,
+        directory: &directory,
+        operation: "stop the sandbox",
+    };
+    let stopped = shared
+        .clock
+        .timeout(STOP_FOR, asked.ask(Operation::Stop, &[]))
+        .await;
+    if !matches!(stopped, Ok(Ok(_))) {
+        tracing::warn!(
+            sandbox = id,
+            "the monitor does not stop; its processes are killed"
+        );
+    }
+    end(shared, file, &directory, "the sandbox was stopped").await
+}
+
+/// Stops and forgets a sandbox with its containers.
+pub(super) async fn remove(shared: &Arc<Shared>, id: &str) -> Result<()> {
+    stop(shared, id).await?;
+    for (container, _) in containers_of(shared, id) {
+        containers::remove(shared, &container).await?;
+    }
+    let Some((file, directory)) = ({
+        let tables = shared.state.lock();
+        tables
+            .sandboxes
+            .get(id)
+            .map(|one| (one.file.clone(), one.directory.clone()))
+    }) else {
+        return Ok(());
+    };
+    cleanup::remove_tree(&directory.0).await?;
+    let others = {
+        let mut tables = shared.state.lock();
+        tables.sandboxes.remove(id);
+        let parent = &file.config.cgroup_parent;
+        tables
+            .sandboxes
+            .values()
+            .any(|other| other.file.config.cgroup_parent == *parent)
+    };
+    if !others {
+        cleanup::remove_pod_group(shared, &file)?;
+    }
+    send(shared, EventKind::Deleted, &file, None);
+    Ok(())
+}
+
+/// What the pod's cgroup uses.
+pub(super) async fn stats(shared: &Arc<Shared>, id: &str) -> Result<Stats> {
+    let status = shared.state.sandbox_status(id)?;
+    containers::usage(shared, &status.cgroup_parent)
+}
+
+/// Finds the sandboxes of an earlier process.
+pub(super) async fn adopt_all(shared: &Arc<Shared>) -> Result<()> {
+    for id in subdirectories(&shared.config.run_dir)? {
+        let directory = SandboxDir(shared.config.run_dir.join(&id));
+        match read_json::<SandboxFile>(&directory.file())? {
+            Some(file) => adopt(shared, file, directory).await?,
+            // It was being made or removed: nothing can run in it.
+            None => {
+                let path = directory.0.clone();
+                linux::mount::unmount_below(&path).map_err(failed("unmount below", &path))?;
+                cleanup::remove_tree(&path).await?;
+            }
+        }
+    }
+    sweep_layers(shared).await
+}
+
+async fn adopt(shared: &Arc<Shared>, file: SandboxFile, directory: SandboxDir) -> Result<()> {
+    let id = file.id.clone();
+    let live = if file.stopped {
+        None
+    } else {
+        greet(&id, &directory).await
+    };
+    let pid = live.as_ref().map(|(_, pid)| *pid);
+    enter(shared, file.clone(), directory.clone(), pid);
+    for container in directory.containers()? {
+        let container_dir = directory.container(&container);
+        let Some(config) = read_json::<ContainerFile>(&container_dir.file())? else {
+            cleanup::remove_tree(&container_dir.0).await?;
+            continue;
+        };
+        let record = container_dir.read_record(config.config.attempt)?;
+        let container = Container::new(&file, config, record);
+        shared
+            .state
+            .lock()
+            .containers
+            .insert(container.file.id.clone(), container);
+    }
+    match live {
+        Some((link, _)) => {
+            watch(shared, id, link, None);
+            Ok(())
+        }
+        None if file.stopped => Ok(()),
+        None => lost(shared, &id).await,
+    }
+}
+
+/// Connects to a monitor that may be there: `None` when it is not.
+async fn greet(id: &str, directory: &SandboxDir) -> Option<(Link, i32)> {
+    let asked = Asked {
+        sandbox: id,
+        directory,
+        operation: "adopt the sandbox",
+    };
+    let (_, hello) = asked.ask(Operation::Hello, &[]).await.ok()?;
+    let Answer::Hello { pid, .. } = hello else {
+        return None;
+    };
+    let (link, _) = asked.ask(Operation::Subscribe, &[]).await.ok()?;
+    Some((link, pid))
+}
+
+/// Removes writable layers that no container has.
+async fn sweep_layers(shared: &Arc<Shared>) -> Result<()> {
+    for name in subdirectories(&shared.config.data_dir)? {
+        let known = shared.state.lock().containers.contains_key(&name);
+        if !known {
+            cleanup::remove_tree(&shared.config.data_dir.join(name)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the runtime's user that something happened.
+pub(super) fn tell(shared: &Shared, kind: EventKind, sandbox: &str, container: Option<&str>) {
+    let file = shared
+        .state
+        .lock()
+        .sandboxes
+        .get(sandbox)
+        .map(|one| one.file.clone());
+    if let Some(file) = file {
+        send(shared, kind, &file, container);
+    }
+}
+
+fn send(shared: &Shared, kind: EventKind, file: &SandboxFile, container: Option<&str>) {
+    let event = Event {
+        kind,
+        sandbox_id: file.id.clone(),
+        pod_uid: file.config.uid.clone(),
+        container_id: container.map(str::to_owned),
+    };
+    // Nobody listening is fine.
+    let _ = shared.events.send(event);
+}
