@@ -57,6 +57,14 @@ pub fn text_at(object: &Value, path: &str) -> String {
     }
 }
 
+/// The number at a dotted path as text, `0` when there is none.
+pub fn count_at(object: &Value, path: &str) -> String {
+    match text_at(object, path) {
+        text if text.is_empty() => "0".into(),
+        text => text,
+    }
+}
+
 /// The labels of a map as `a=b,c=d`, `<none>` when there are none.
 pub fn labels(map: Option<&Value>) -> String {
     let mut pairs: Vec<String> = map

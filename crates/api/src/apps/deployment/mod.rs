@@ -1,10 +1,12 @@
 //! Deployment: pods that are replaced step by step.
 
 mod columns;
+mod defaults;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, SCALE, STATUS, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, SCALE, STATUS, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Deployment.
 pub struct Deployment;
@@ -29,6 +31,30 @@ impl Kind for Deployment {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        defaults::fill(object);
+    }
+    fn prepare_create(&self, object: &mut Value) {
+        crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
+    }
+    fn prepare_update(&self, object: &mut Value, _old: &Value, _door: Door) {
+        crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, door, errors);
+    }
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::core::pod::template::warnings(object, old, &["spec", "template"])
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
@@ -36,3 +62,6 @@ impl Kind for Deployment {
         columns::cells(object, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! ReplicaSet: so many equal pods.
 
 mod columns;
+mod validate;
 
 pub(crate) use columns::{COLUMNS, cells};
 
-use crate::kind::{Card, Column, Kind, NameRule, SCALE, STATUS, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, SCALE, STATUS, Verbs};
 use crate::print;
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// ReplicaSet.
 pub struct ReplicaSet;
@@ -32,6 +33,38 @@ impl Kind for ReplicaSet {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        let spec = object.make_object().entry("spec");
+        crate::fill::absent(spec, "replicas", 1);
+        crate::core::pod::template::default(spec.make_object().entry("template"));
+    }
+    fn prepare_create(&self, object: &mut Value) {
+        crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
+    }
+    fn prepare_update(&self, object: &mut Value, _old: &Value, _door: Door) {
+        crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, door, errors);
+    }
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::core::pod::template::warnings(object, old, &["spec", "template"])
+    }
+    fn selectable(&self) -> &'static [&'static str] {
+        &["status.replicas"]
+    }
+    fn field(&self, object: &Value, name: &str) -> String {
+        crate::print::count_at(object, name)
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
@@ -43,3 +76,6 @@ impl Kind for ReplicaSet {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,15 @@
 //! Pod: containers that live and die together.
 
 mod columns;
-pub(crate) mod defaults;
+mod defaults;
 pub(crate) mod qos;
 pub(crate) mod spec;
 mod status;
 mod strategy;
+pub(crate) mod template;
 mod update;
 pub(crate) mod validate;
-pub(crate) mod warnings;
+mod warnings;
 
 use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Subresource, Verbs};
 use jiff::Timestamp;

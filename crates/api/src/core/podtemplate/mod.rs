@@ -1,10 +1,11 @@
 //! PodTemplate: a pod to be made later.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// PodTemplate.
 pub struct PodTemplate;
@@ -28,6 +29,21 @@ static CARD: Card = Card {
 impl Kind for PodTemplate {
     fn card(&self) -> &'static Card {
         &CARD
+    }
+    fn default(&self, object: &mut Value) {
+        crate::core::pod::template::default(object.make_object().entry("template"));
+    }
+    fn prepare_create(&self, object: &mut Value) {
+        crate::core::pod::template::prepare(object.get_mut("template"));
+    }
+    fn prepare_update(&self, object: &mut Value, _old: &Value, _door: Door) {
+        crate::core::pod::template::prepare(object.get_mut("template"));
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::core::pod::template::warnings(object, old, &["template"])
     }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS

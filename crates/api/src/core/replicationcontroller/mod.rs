@@ -1,10 +1,14 @@
 //! ReplicationController: so many pods, in the oldest form.
 
 mod columns;
+mod defaults;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, SCALE, STATUS, Verbs};
+pub(crate) use validate::status as validate_status;
+
+use crate::kind::{Card, Column, Door, Kind, NameRule, SCALE, STATUS, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// ReplicationController.
 pub struct ReplicationController;
@@ -29,6 +33,36 @@ impl Kind for ReplicationController {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        defaults::fill(object);
+    }
+    fn prepare_create(&self, object: &mut Value) {
+        crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
+    }
+    fn prepare_update(&self, object: &mut Value, _old: &Value, _door: Door) {
+        crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        _old: &Field<'_>,
+        door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, door, errors);
+    }
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::core::pod::template::warnings(object, old, &["spec", "template"])
+    }
+    fn selectable(&self) -> &'static [&'static str] {
+        &["status.replicas"]
+    }
+    fn field(&self, object: &Value, name: &str) -> String {
+        crate::print::count_at(object, name)
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
@@ -36,3 +70,6 @@ impl Kind for ReplicationController {
         columns::cells(object, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

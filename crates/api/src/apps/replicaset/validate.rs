@@ -1,0 +1,28 @@
+//! What a ReplicaSet may hold. Follows pkg/apis/apps/validation/validation.go.
+
+use crate::check;
+use crate::core::pod::template;
+use crate::core::replicationcontroller::validate_status;
+use crate::kind::Door;
+use crate::metadata::immutable;
+use meta::{Errors, Field, LabelSelector};
+
+pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
+    let spec = object.get("spec");
+    check::nonnegative(&spec.get("replicas"), errors);
+    check::nonnegative(&spec.get("minReadySeconds"), errors);
+    let selector = spec.get("selector");
+    template::validate_selector(&selector, errors);
+    let selector = LabelSelector::from_object(selector.value);
+    template::validate_lasting(&spec.get("template"), &selector, "ReplicaSet", errors);
+}
+
+pub(super) fn update(object: &Field<'_>, old: &Field<'_>, door: Door, errors: &mut Errors) {
+    if door == Door::Status {
+        validate_status(&object.get("status"), errors);
+        return;
+    }
+    create(object, errors);
+    let selector = ["spec", "selector"];
+    immutable(&object.at(&selector), &old.at(&selector), errors);
+}

@@ -1,0 +1,46 @@
+//! What a ReplicationController may hold. Follows
+//! pkg/apis/core/validation/validation.go.
+
+use crate::check;
+use crate::core::pod::template;
+use crate::kind::Door;
+use meta::{Errors, Field, LabelSelector};
+
+pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
+    let spec = object.get("spec");
+    check::nonnegative(&spec.get("minReadySeconds"), errors);
+    check::required(&spec.get("selector"), errors);
+    check::nonnegative(&spec.get("replicas"), errors);
+    let pods = spec.get("template");
+    if !pods.is_present() {
+        errors.push(pods.required(""));
+        return;
+    }
+    let selector = spec.get("selector").value;
+    let selector = selector.map(LabelSelector::from_map).unwrap_or_default();
+    template::validate_lasting(&pods, &selector, "ReplicationController", errors);
+}
+
+pub(super) fn update(object: &Field<'_>, door: Door, errors: &mut Errors) {
+    match door {
+        Door::Status => status(&object.get("status"), errors),
+        _ => create(object, errors),
+    }
+}
+
+/// The status of a ReplicationController or a ReplicaSet.
+pub(crate) fn status(status: &Field<'_>, errors: &mut Errors) {
+    template::validate_counts(
+        status,
+        &[
+            "replicas",
+            "fullyLabeledReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "terminatingReplicas",
+            "observedGeneration",
+        ],
+        &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+        errors,
+    );
+}
