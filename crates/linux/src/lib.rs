@@ -2,6 +2,7 @@
 
 pub mod caps;
 pub mod cgroup;
+pub mod cidr;
 pub mod conntrack;
 pub mod fdpass;
 pub mod link;

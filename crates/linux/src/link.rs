@@ -64,7 +64,7 @@ pub struct Link {
 }
 
 /// An address of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The link.
     pub link: u32,
@@ -74,6 +74,9 @@ pub struct Address {
     pub prefix: u8,
     /// How far it is valid.
     pub scope: Scope,
+    /// A name for it that begins with the link's, up to 15 bytes; IPv4 only.
+    /// By default it is the link's.
+    pub label: Option<String>,
 }
 
 /// How far an address or route reaches, by the kernel's numbers.

@@ -48,8 +48,8 @@ pub use entry::{Entry, Key, Map, Masquerade, Shape, Value};
 pub use kernel::{Kernel, remove};
 pub use memory::Memory;
 pub use model::{
-    Cidr, Conditions, Endpoint, EndpointSlice, Facts, Frontend, HostPort, InvalidCidr, Owner,
-    Protocol, Service, ServicePort, SlicePort,
+    Cidr, Conditions, Endpoint, EndpointSlice, Facts, Frontend, HostPort, Owner, Protocol, Service,
+    ServicePort, SlicePort,
 };
 pub use plan::{Groups, Plan, UdpFrontend, plan_host_ports, plan_service};
 pub use run::{Dirty, Proxy, Source};

@@ -1,12 +1,9 @@
 //! What the proxy knows: the fields of Services, EndpointSlices and pods that
 //! routing depends on, and the facts of this node.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-    str::FromStr,
-    sync::Arc,
-};
+use std::{fmt, net::IpAddr, sync::Arc};
+
+pub use linux::cidr::Cidr;
 
 /// Whose entries these are. Of two owners that claim the same address and
 /// port, the first by this order has it.
@@ -157,15 +154,6 @@ pub struct Frontend {
     pub port: u16,
 }
 
-/// An address prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Cidr {
-    /// Its first address.
-    pub address: IpAddr,
-    /// The length of the prefix in bits.
-    pub bits: u8,
-}
-
 impl Protocol {
     /// Its number in IP headers.
     pub fn number(self) -> u8 {
@@ -199,73 +187,6 @@ impl Facts {
     }
 }
 
-impl Cidr {
-    /// The prefix of this length around an address.
-    pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        (bits <= width).then(|| Self {
-            address: mask(address, bits),
-            bits,
-        })
-    }
-
-    /// Whether all of `other` lies inside.
-    pub fn contains(&self, other: &Self) -> bool {
-        self.address.is_ipv4() == other.address.is_ipv4()
-            && self.bits <= other.bits
-            && mask(other.address, self.bits) == self.address
-    }
-
-    /// Its last address.
-    pub(crate) fn last(&self) -> IpAddr {
-        match self.address {
-            IpAddr::V4(address) => {
-                let rest = u32::MAX.checked_shr(u32::from(self.bits)).unwrap_or(0);
-                Ipv4Addr::from(u32::from(address) | rest).into()
-            }
-            IpAddr::V6(address) => {
-                let rest = u128::MAX.checked_shr(u32::from(self.bits)).unwrap_or(0);
-                std::net::Ipv6Addr::from(u128::from(address) | rest).into()
-            }
-        }
-    }
-}
-
-fn mask(address: IpAddr, bits: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let rest = u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
-            Ipv4Addr::from(u32::from(address) & !rest).into()
-        }
-        IpAddr::V6(address) => {
-            let rest = u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
-            std::net::Ipv6Addr::from(u128::from(address) & !rest).into()
-        }
-    }
-}
-
-/// A text that is not an address prefix.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an address prefix like 10.42.0.0/16")]
-pub struct InvalidCidr(String);
-
-impl FromStr for Cidr {
-    type Err = InvalidCidr;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split_once('/');
-        parts
-            .and_then(|(address, bits)| Self::new(address.parse().ok()?, bits.parse().ok()?))
-            .ok_or_else(|| InvalidCidr(text.into()))
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
-    }
-}
-
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -290,25 +211,6 @@ impl fmt::Display for Frontend {
         match self.address {
             Some(address) => write!(f, "{} {address} {}", self.protocol, self.port),
             None => write!(f, "{} node {}", self.protocol, self.port),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_parse_and_nest() {
-        let wide: Cidr = "10.1.2.3/8".parse().unwrap();
-        let narrow: Cidr = "10.9.0.0/16".parse().unwrap();
-        assert_eq!(wide.to_string(), "10.0.0.0/8");
-        assert_eq!(narrow.last().to_string(), "10.9.255.255");
-        assert!(wide.contains(&narrow) && !narrow.contains(&wide));
-        let all: Cidr = "0.0.0.0/0".parse().unwrap();
-        assert!(all.contains(&wide) && all.last().to_string() == "255.255.255.255");
-        for text in ["10.0.0.0", "10.0.0.0/33", "x/8", ""] {
-            assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
     }
 }

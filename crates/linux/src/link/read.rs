@@ -39,6 +39,7 @@ pub(super) fn address(message: &[u8]) -> Option<Address> {
         address: ip(attrs.get(2).or(attrs.get(1))?)?,
         prefix: *message.get(1)?,
         scope: Scope(*message.get(3)?),
+        label: attrs.string(3),
     })
 }
 

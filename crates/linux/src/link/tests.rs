@@ -72,6 +72,7 @@ fn links_addresses_routes_and_neighbours() {
         address: NODE,
         prefix: 32,
         scope: Scope::HOST,
+        label: Some("lo:test".into()),
     };
     node.add_address(&own).unwrap();
     assert!(node.add_address(&own).unwrap_err().is_present());

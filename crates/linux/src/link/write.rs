@@ -74,6 +74,9 @@ pub(super) fn address(address: &Address, body: &mut Writer) {
     body.raw(&address.link.to_ne_bytes());
     write_ip(body, 1, address.address);
     write_ip(body, 2, address.address);
+    if let Some(label) = &address.label {
+        body.str(3, label);
+    }
 }
 
 pub(super) fn route(route: &Route, body: &mut Writer) {

@@ -262,6 +262,7 @@ fn join(node: &Netns, other: &Netns, name: &str, here: Ipv4Addr, there: Ipv4Addr
         address: address.into(),
         prefix,
         scope: Scope::UNIVERSE,
+        label: None,
     };
     let route = |link,
                  destination: Ipv4Addr,
