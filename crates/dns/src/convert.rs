@@ -85,3 +85,90 @@ fn slice_port(port: &EndpointPort) -> Option<Port> {
         number: u16::try_from(port.port?).ok()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use typed::{
+        api::discovery::v1::{Endpoint, EndpointConditions},
+        meta::ObjectMeta,
+    };
+
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Option<Vec<String>> {
+        Some(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+
+    #[test]
+    fn ways_to_reach_a_service() {
+        let with = |spec: v1::ServiceSpec| {
+            let object = v1::Service {
+                spec: Some(spec),
+                ..v1::Service::default()
+            };
+            service(&object).reach
+        };
+        let dual = with(v1::ServiceSpec {
+            cluster_ip: Some("10.43.0.1".into()),
+            cluster_ips: texts(&["10.43.0.1", "fd00::1"]),
+            ..Default::default()
+        });
+        assert!(matches!(dual, Reach::Cluster(addresses) if addresses.len() == 2));
+        let old = with(v1::ServiceSpec {
+            cluster_ip: Some("10.43.0.1".into()),
+            ..Default::default()
+        });
+        assert!(matches!(old, Reach::Cluster(addresses) if addresses.len() == 1));
+        let headless = with(v1::ServiceSpec {
+            cluster_ip: Some("None".into()),
+            cluster_ips: texts(&["None"]),
+            ..Default::default()
+        });
+        assert_eq!(headless, Reach::Headless);
+        let external = with(v1::ServiceSpec {
+            type_: Some("ExternalName".into()),
+            external_name: Some("a.example".into()),
+            ..Default::default()
+        });
+        assert_eq!(external, Reach::External("a.example".into()));
+        assert_eq!(with(v1::ServiceSpec::default()), Reach::default());
+    }
+
+    #[test]
+    fn ready_endpoints_of_a_slice() {
+        let endpoint = |address: &str, ready: Option<bool>| Endpoint {
+            addresses: texts(&[address]).unwrap_or_default(),
+            conditions: Some(EndpointConditions {
+                ready,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let mut object = EndpointSlice {
+            address_type: "IPv4".into(),
+            endpoints: Some(vec![
+                endpoint("10.0.0.1", Some(true)),
+                endpoint("10.0.0.2", Some(false)),
+                endpoint("10.0.0.3", None),
+                endpoint("name.example", Some(true)),
+            ]),
+            ports: Some(vec![EndpointPort {
+                port: Some(80),
+                ..Default::default()
+            }]),
+            metadata: ObjectMeta {
+                name: Some("web-1".into()),
+                namespace: Some("ns".into()),
+                ..Default::default()
+            },
+        };
+        assert_eq!(slice(&object), None, "it belongs to nobody");
+        let label = (SERVICE_NAME.to_owned(), "web".to_owned());
+        object.metadata.labels = Some([label].into());
+        let slice = slice(&object).unwrap();
+        assert_eq!(slice.service, "web");
+        let addresses: Vec<String> = slice.endpoints.iter().map(|e| e.0.to_string()).collect();
+        assert_eq!(addresses, ["10.0.0.1", "10.0.0.3"]);
+        assert_eq!(slice.ports[0].protocol, "TCP");
+    }
+}

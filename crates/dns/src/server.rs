@@ -239,6 +239,12 @@ impl Shared {
         Next::Send
     }
 
+    /// Refuses a query because too many wait for others already.
+    fn busy(&self, query: &Query, out: &mut Vec<u8>) {
+        self.metrics.forward_rejected();
+        self.send(query, &Reply::error(Rcode::Refused), true, out);
+    }
+
     /// Asks others, and writes what they say for the client.
     async fn ask(
         &self,

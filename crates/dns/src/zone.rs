@@ -42,6 +42,8 @@ struct Tables {
 struct Namespace {
     services: HashMap<String, Arc<Service>>,
     endpoints: HashMap<String, Slices>,
+    /// Whose each slice is.
+    owners: HashMap<String, String>,
 }
 
 #[derive(Default)]
@@ -95,6 +97,8 @@ impl Zone {
         tables.remove_slice(&slice.namespace, &slice.name);
         let service = slice.service.clone();
         let namespace = slice.namespace.clone();
+        let space = tables.namespaces.entry(namespace.clone()).or_default();
+        space.owners.insert(slice.name.clone(), service.clone());
         let slices = tables.slices_of(&namespace, &service);
         slices.slices.insert(slice.name.clone(), slice);
         tables.merge(&namespace, &service);
@@ -139,12 +143,7 @@ impl Tables {
         let Some(space) = self.namespaces.get_mut(namespace) else {
             return;
         };
-        let holder = space
-            .endpoints
-            .iter()
-            .find(|(_, slices)| slices.slices.contains_key(name))
-            .map(|(service, _)| service.clone());
-        let Some(service) = holder else {
+        let Some(service) = space.owners.remove(name) else {
             return;
         };
         self.slices_of(namespace, &service).slices.remove(name);

@@ -10,6 +10,9 @@ use crate::wire::Reply;
 /// The longest query that is read; longer ones are cut, and then malformed.
 const QUERY_MAX: usize = 4096;
 
+/// Clients of one socket that wait for what others say; more are refused.
+const ASKING_MAX: usize = 4096;
+
 /// Datagrams that are answered before others get their turn.
 const BURST: usize = 64;
 
@@ -73,6 +76,10 @@ impl Serving {
             Next::Drop => {}
             // An answer for which there is no room is lost like any datagram.
             Next::Send => drop(self.socket.try_send_to(&self.out, client)),
+            Next::Ask(query, _) if self.asking.len() >= ASKING_MAX => {
+                self.shared.busy(&query, &mut self.out);
+                drop(self.socket.try_send_to(&self.out, client));
+            }
             Next::Ask(query, chase) => {
                 let shared = self.shared.clone();
                 let socket = self.socket.clone();
