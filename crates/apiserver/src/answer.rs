@@ -46,14 +46,22 @@ impl Answer {
 
     /// Plain text.
     pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
-        Answer::new(status, HeaderValue::from_static("text/plain; charset=utf-8"), Body::Full(text.into()))
+        Answer::new(
+            status,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+            Body::Full(text.into()),
+        )
     }
 
     /// Anything.
     pub fn new(status: StatusCode, content_type: HeaderValue, body: Body) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type);
-        Answer { status, headers, body }
+        Answer {
+            status,
+            headers,
+            body,
+        }
     }
 
     /// Adds a header; values that no header may hold are left out.
@@ -70,7 +78,10 @@ impl From<Status> for Answer {
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = Answer::object(code, &status.to_value());
         if status.details.retry_after_seconds > 0 {
-            answer = answer.with("retry-after", &status.details.retry_after_seconds.to_string());
+            answer = answer.with(
+                "retry-after",
+                &status.details.retry_after_seconds.to_string(),
+            );
         }
         answer
     }

@@ -22,13 +22,26 @@ pub(crate) fn answer(server: &Server, request: &Request) -> Result<Answer, Statu
     if request.method != Method::GET && request.method != Method::HEAD {
         return Ok(no_such_path());
     }
-    let parts: Vec<&str> = request.info.path.split('/').filter(|p| !p.is_empty()).collect();
+    let parts: Vec<&str> = request
+        .info
+        .path
+        .split('/')
+        .filter(|p| !p.is_empty())
+        .collect();
     let aggregated = wants_aggregated(request);
     let groups = groups(server);
     let found = match parts.as_slice() {
         [] => Some(root_paths(&groups)),
-        ["api"] if aggregated => return Ok(aggregated_answer(groups.iter().filter(|g| g.name.is_empty()))),
-        ["apis"] if aggregated => return Ok(aggregated_answer(groups.iter().filter(|g| !g.name.is_empty()))),
+        ["api"] if aggregated => {
+            return Ok(aggregated_answer(
+                groups.iter().filter(|g| g.name.is_empty()),
+            ));
+        }
+        ["apis"] if aggregated => {
+            return Ok(aggregated_answer(
+                groups.iter().filter(|g| !g.name.is_empty()),
+            ));
+        }
         ["api"] => Some(value!({
             "kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": request.header("host")}]
@@ -37,16 +50,25 @@ pub(crate) fn answer(server: &Server, request: &Request) -> Result<Answer, Statu
             "kind": "APIGroupList", "apiVersion": "v1",
             "groups": Value::Array(groups.iter().filter(|g| !g.name.is_empty()).map(|g| g.to_value(false)).collect())
         })),
-        ["apis", group] => groups.iter().find(|g| g.name == *group).map(|g| g.to_value(true)),
+        ["apis", group] => groups
+            .iter()
+            .find(|g| g.name == *group)
+            .map(|g| g.to_value(true)),
         ["api", version] => resource_list(&groups, "", version),
         ["apis", group, version] => resource_list(&groups, group, version),
         _ => None,
     };
-    Ok(found.map_or_else(no_such_path, |object| Answer::object(StatusCode::OK, &object)))
+    Ok(found.map_or_else(no_such_path, |object| {
+        Answer::object(StatusCode::OK, &object)
+    }))
 }
 
 fn wants_aggregated(request: &Request) -> bool {
-    let accept = request.headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    let accept = request
+        .headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
     let mut clauses = accept.flat_map(|text| text.split(','));
     clauses.any(|clause| {
         let clause = clause.replace(' ', "");
@@ -69,11 +91,20 @@ fn groups(server: &Server) -> Vec<Group> {
     let mut resources = server.registry.resources();
     resources.sort_by_key(|r| (r.card().plural.to_string(), r.card().version.to_string()));
     for resource in resources {
-        let (name, version) = (resource.card().group.to_string(), resource.card().version.to_string());
-        let at = groups.iter().position(|g| g.name == name).unwrap_or_else(|| {
-            groups.push(Group { name, versions: Vec::new() });
-            groups.len() - 1
-        });
+        let (name, version) = (
+            resource.card().group.to_string(),
+            resource.card().version.to_string(),
+        );
+        let at = groups
+            .iter()
+            .position(|g| g.name == name)
+            .unwrap_or_else(|| {
+                groups.push(Group {
+                    name,
+                    versions: Vec::new(),
+                });
+                groups.len() - 1
+            });
         let versions = &mut groups[at].versions;
         match versions.iter_mut().find(|(v, _)| *v == version) {
             Some((_, list)) => list.push(resource),
@@ -82,19 +113,28 @@ fn groups(server: &Server) -> Vec<Group> {
     }
     let rank = |name: &str| order.iter().position(|g| *g == name).unwrap_or(usize::MAX);
     groups.sort_by_key(|g| (rank(&g.name), g.name.clone()));
-    groups.iter_mut().for_each(|g| g.versions.sort_by_key(|(v, _)| std::cmp::Reverse(version_rank(v))));
+    groups.iter_mut().for_each(|g| {
+        g.versions
+            .sort_by_key(|(v, _)| std::cmp::Reverse(version_rank(v)))
+    });
     groups
 }
 
 /// GA before beta before alpha, and the higher number first.
 fn version_rank(version: &str) -> (u8, u32, u32) {
     let rest = version.strip_prefix('v').unwrap_or(version);
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     let major = rest[..digits].parse().unwrap_or(0);
     match &rest[digits..] {
         "" => (2, major, 0),
         beta if beta.starts_with("beta") => (1, major, beta[4..].parse().unwrap_or(0)),
-        alpha => (0, major, alpha.trim_start_matches("alpha").parse().unwrap_or(0)),
+        alpha => (
+            0,
+            major,
+            alpha.trim_start_matches("alpha").parse().unwrap_or(0),
+        ),
     }
 }
 
@@ -121,9 +161,22 @@ fn root_paths(groups: &[Group]) -> Value {
     let mut paths = vec!["/api".to_string(), "/api/v1".into(), "/apis".into()];
     for group in groups.iter().filter(|g| !g.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
-        paths.extend(group.versions.iter().map(|(version, _)| format!("/apis/{}/{version}", group.name)));
+        paths.extend(
+            group
+                .versions
+                .iter()
+                .map(|(version, _)| format!("/apis/{}/{version}", group.name)),
+        );
     }
-    for path in ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"] {
+    for path in [
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ] {
         paths.push(path.into());
     }
     paths.sort();
@@ -145,9 +198,17 @@ fn resource_list(groups: &[Group], group: &str, version: &str) -> Option<Value> 
     for resource in resources {
         let card = resource.card();
         list.push(plain_resource(card));
-        list.extend(card.subresources.iter().map(|sub| plain_subresource(card, sub)));
+        list.extend(
+            card.subresources
+                .iter()
+                .map(|sub| plain_subresource(card, sub)),
+        );
     }
-    let group_version = if group.is_empty() { version.to_string() } else { format!("{group}/{version}") };
+    let group_version = if group.is_empty() {
+        version.to_string()
+    } else {
+        format!("{group}/{version}")
+    };
     Some(value!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
         "resources": Value::Array(list)
@@ -176,7 +237,10 @@ fn plain_subresource(card: &Card, sub: &Subresource) -> Value {
     map.insert("singularName", "");
     map.insert("namespaced", card.namespaced);
     map.insert("kind", sub.body.map_or(card.kind, |(_, _, kind)| kind));
-    if let Some((group, version, _)) = sub.body.filter(|(g, v, _)| (*g, *v) != (card.group, card.version)) {
+    if let Some((group, version, _)) = sub
+        .body
+        .filter(|(g, v, _)| (*g, *v) != (card.group, card.version))
+    {
         map.insert("group", group);
         map.insert("version", version);
     }
@@ -198,7 +262,11 @@ fn aggregated_answer<'a>(groups: impl Iterator<Item = &'a Group>) -> Answer {
     });
     let mut out = Vec::new();
     object.write_object(&mut out);
-    Answer::new(StatusCode::OK, HeaderValue::from_static(AGGREGATED), Body::Full(out.into()))
+    Answer::new(
+        StatusCode::OK,
+        HeaderValue::from_static(AGGREGATED),
+        Body::Full(out.into()),
+    )
 }
 
 fn kind_value(group: &str, version: &str, kind: &str) -> Value {
@@ -208,8 +276,18 @@ fn kind_value(group: &str, version: &str, kind: &str) -> Value {
 fn aggregated_resource(card: &Card) -> Value {
     let mut map = Map::new();
     map.insert("resource", card.plural);
-    map.insert("responseKind", kind_value(card.group, card.version, card.kind));
-    map.insert("scope", if card.namespaced { "Namespaced" } else { "Cluster" });
+    map.insert(
+        "responseKind",
+        kind_value(card.group, card.version, card.kind),
+    );
+    map.insert(
+        "scope",
+        if card.namespaced {
+            "Namespaced"
+        } else {
+            "Cluster"
+        },
+    );
     map.insert("singularResource", card.singular);
     map.insert("verbs", verbs(card.verbs.names()));
     if let Some(names) = texts(card.short_names) {

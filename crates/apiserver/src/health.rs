@@ -12,17 +12,34 @@ const CHECKS: [&str; 4] = ["ping", "log", "etcd", "informer-sync"];
 
 /// Whether a path is one of a single check.
 pub(crate) fn owns(path: &str) -> bool {
-    ROOTS.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')))
+    ROOTS.iter().any(|root| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.starts_with('/'))
+    })
 }
 
 /// The answer to a health check.
-pub(crate) async fn answer(server: &Server, path: &str, request: &Request) -> Result<Answer, Status> {
-    let root = ROOTS.iter().find(|root| path.starts_with(**root)).copied().unwrap_or("/healthz");
-    let single = path.strip_prefix(root).map(|rest| rest.trim_matches('/')).filter(|rest| !rest.is_empty());
+pub(crate) async fn answer(
+    server: &Server,
+    path: &str,
+    request: &Request,
+) -> Result<Answer, Status> {
+    let root = ROOTS
+        .iter()
+        .find(|root| path.starts_with(**root))
+        .copied()
+        .unwrap_or("/healthz");
+    let single = path
+        .strip_prefix(root)
+        .map(|rest| rest.trim_matches('/'))
+        .filter(|rest| !rest.is_empty());
     if let Some(name) = single {
         return Ok(match CHECKS.contains(&name) {
             true if check(server, name).await => Answer::text(StatusCode::OK, "ok"),
-            true => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "internal server error: check failed\n"),
+            true => Answer::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal server error: check failed\n",
+            ),
             false => no_such_path(),
         });
     }
@@ -51,7 +68,10 @@ pub(crate) async fn answer(server: &Server, path: &str, request: &Request) -> Re
         return Ok(Answer::text(StatusCode::INTERNAL_SERVER_ERROR, text));
     }
     Ok(match request.query.has("verbose") {
-        true => Answer::text(StatusCode::OK, format!("{}\n{name} check passed\n", lines.join("\n"))),
+        true => Answer::text(
+            StatusCode::OK,
+            format!("{}\n{name} check passed\n", lines.join("\n")),
+        ),
         false => Answer::text(StatusCode::OK, "ok"),
     })
 }

@@ -10,8 +10,19 @@ use meta::Status;
 
 /// The user as whom the request is served.
 pub(crate) fn apply(server: &Server, user: User, headers: &HeaderMap) -> Result<User, Status> {
-    let all = |name: &str| headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_string).collect::<Vec<_>>();
-    let (names, groups, uids) = (all("impersonate-user"), all("impersonate-group"), all("impersonate-uid"));
+    let all = |name: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .map(str::to_string)
+            .collect::<Vec<_>>()
+    };
+    let (names, groups, uids) = (
+        all("impersonate-user"),
+        all("impersonate-group"),
+        all("impersonate-uid"),
+    );
     let extra: Vec<(String, String)> = headers
         .iter()
         .filter_map(|(name, value)| {
@@ -25,10 +36,17 @@ pub(crate) fn apply(server: &Server, user: User, headers: &HeaderMap) -> Result<
         }
         return Err(Status::internal(format!(
             "requested {} without impersonating a user name",
-            groups.first().or(uids.first()).map(String::as_str).unwrap_or("extra")
+            groups
+                .first()
+                .or(uids.first())
+                .map(String::as_str)
+                .unwrap_or("extra")
         )));
     };
-    let mut other = match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+    let mut other = match name
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|rest| rest.split_once(':'))
+    {
         Some((namespace, account)) => {
             may(server, &user, "serviceaccounts", "", namespace, account)?;
             let mut other = User::service_account(namespace, account);
@@ -55,19 +73,38 @@ pub(crate) fn apply(server: &Server, user: User, headers: &HeaderMap) -> Result<
         other.uid = uid;
     }
     let anonymous = other.name == auth::user::ANONYMOUS;
-    let group = if anonymous { UNAUTHENTICATED } else { AUTHENTICATED };
+    let group = if anonymous {
+        UNAUTHENTICATED
+    } else {
+        AUTHENTICATED
+    };
     if !other.is_in(AUTHENTICATED) && !other.is_in(UNAUTHENTICATED) {
         other.groups.push(group.into());
     }
     Ok(other)
 }
 
-fn may(server: &Server, user: &User, resource: &str, sub: &str, namespace: &str, name: &str) -> Result<(), Status> {
+fn may(
+    server: &Server,
+    user: &User,
+    resource: &str,
+    sub: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Status> {
     may_in(server, user, "", resource, sub, namespace, name)
 }
 
 fn may_extra(server: &Server, user: &User, key: &str, value: &str) -> Result<(), Status> {
-    may_in(server, user, "authentication.k8s.io", "userextras", key, "", value)
+    may_in(
+        server,
+        user,
+        "authentication.k8s.io",
+        "userextras",
+        key,
+        "",
+        value,
+    )
 }
 
 fn may_in(
@@ -79,8 +116,19 @@ fn may_in(
     namespace: &str,
     name: &str,
 ) -> Result<(), Status> {
-    let target = Target::Resource { group, version: "v1", resource, subresource, namespace, name };
-    let attributes = Attributes { user, verb: "impersonate", target };
+    let target = Target::Resource {
+        group,
+        version: "v1",
+        resource,
+        subresource,
+        namespace,
+        name,
+    };
+    let attributes = Attributes {
+        user,
+        verb: "impersonate",
+        target,
+    };
     match server.authorizer.authorize(&attributes) {
         Decision::Allow(_) => Ok(()),
         Decision::Deny(why) | Decision::NoOpinion(why) => Err(forbidden(&attributes, &why)),
@@ -89,5 +137,8 @@ fn may_in(
 
 fn percent_decode(text: &str) -> String {
     let escaped = text.replace('+', "%2B");
-    form_urlencoded::parse(escaped.as_bytes()).next().map(|(key, _)| key.into_owned()).unwrap_or_default()
+    form_urlencoded::parse(escaped.as_bytes())
+        .next()
+        .map(|(key, _)| key.into_owned())
+        .unwrap_or_default()
 }

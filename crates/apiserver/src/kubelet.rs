@@ -20,5 +20,10 @@ pub struct KubeletAddress {
 #[async_trait]
 pub trait Kubelets: Send + Sync {
     /// Passes a request on, upgrades included: `path_and_query` at the kubelet.
-    async fn forward(&self, to: &KubeletAddress, path_and_query: &str, request: Request) -> Result<Answer, Status>;
+    async fn forward(
+        &self,
+        to: &KubeletAddress,
+        path_and_query: &str,
+        request: Request,
+    ) -> Result<Answer, Status>;
 }

@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The upper bounds of the duration histogram, in seconds.
-const BUCKETS: [f64; 12] = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 5.0, 10.0];
+const BUCKETS: [f64; 12] = [
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 5.0, 10.0,
+];
 
 /// What is counted apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,13 +52,21 @@ pub(crate) struct Measured {
 
 impl Metrics {
     fn inflight(&self, mutating: bool) -> &AtomicI64 {
-        if mutating { &self.writing } else { &self.reading }
+        if mutating {
+            &self.writing
+        } else {
+            &self.reading
+        }
     }
 
     pub(crate) fn begin(&self, info: &RequestInfo) -> Measured {
         let mutating = !matches!(info.verb, "get" | "list" | "watch" | "head" | "options");
         self.inflight(mutating).fetch_add(1, Ordering::Relaxed);
-        let scope = match (info.is_resource, info.name.is_empty(), info.namespace.is_empty()) {
+        let scope = match (
+            info.is_resource,
+            info.name.is_empty(),
+            info.namespace.is_empty(),
+        ) {
             (false, ..) => "",
             (true, false, _) => "resource",
             (true, true, false) => "namespace",
@@ -74,7 +84,8 @@ impl Metrics {
     }
 
     pub(crate) fn end(&self, measured: Measured, code: u16, took: Duration) {
-        self.inflight(measured.mutating).fetch_sub(1, Ordering::Relaxed);
+        self.inflight(measured.mutating)
+            .fetch_sub(1, Ordering::Relaxed);
         let seconds = took.as_secs_f64();
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let series = all.entry(measured.labels).or_default();
@@ -91,9 +102,15 @@ impl Metrics {
         self.write_requests(&mut out);
         for (kind, gauge) in [("readOnly", &self.reading), ("mutating", &self.writing)] {
             let count = gauge.load(Ordering::Relaxed);
-            let _ = writeln!(out, "apiserver_current_inflight_requests{{request_kind=\"{kind}\"}} {count}");
+            let _ = writeln!(
+                out,
+                "apiserver_current_inflight_requests{{request_kind=\"{kind}\"}} {count}"
+            );
         }
-        let _ = writeln!(out, "# HELP apiserver_resource_objects Number of stored objects, by kind.");
+        let _ = writeln!(
+            out,
+            "# HELP apiserver_resource_objects Number of stored objects, by kind."
+        );
         let _ = writeln!(out, "# TYPE apiserver_resource_objects gauge");
         let mut counts: Vec<_> = server
             .registry
@@ -105,7 +122,10 @@ impl Metrics {
         counts.sort();
         for (resource, count) in counts {
             let (group, name) = (&resource.group, &resource.resource);
-            let _ = writeln!(out, "apiserver_resource_objects{{group=\"{group}\",resource=\"{name}\"}} {count}");
+            let _ = writeln!(
+                out,
+                "apiserver_resource_objects{{group=\"{group}\",resource=\"{name}\"}} {count}"
+            );
         }
         let plain = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         Answer::new(StatusCode::OK, plain, Body::Full(out.into()))
@@ -116,19 +136,35 @@ impl Metrics {
         out.push_str("# HELP apiserver_request_total Requests by verb, resource and code.\n# TYPE apiserver_request_total counter\n");
         for (labels, series) in all.iter() {
             for (code, count) in &series.by_code {
-                let _ = writeln!(out, "apiserver_request_total{{code=\"{code}\",{}}} {count}", labels.shown());
+                let _ = writeln!(
+                    out,
+                    "apiserver_request_total{{code=\"{code}\",{}}} {count}",
+                    labels.shown()
+                );
             }
         }
         out.push_str("# HELP apiserver_request_duration_seconds How long requests took.\n# TYPE apiserver_request_duration_seconds histogram\n");
         for (labels, series) in all.iter() {
             let shown = labels.shown();
             for (bucket, bound) in series.buckets.iter().zip(BUCKETS) {
-                let _ = writeln!(out, "apiserver_request_duration_seconds_bucket{{{shown},le=\"{bound}\"}} {bucket}");
+                let _ = writeln!(
+                    out,
+                    "apiserver_request_duration_seconds_bucket{{{shown},le=\"{bound}\"}} {bucket}"
+                );
             }
             let (count, sum) = (series.count, series.sum);
-            let _ = writeln!(out, "apiserver_request_duration_seconds_bucket{{{shown},le=\"+Inf\"}} {count}");
-            let _ = writeln!(out, "apiserver_request_duration_seconds_sum{{{shown}}} {sum}");
-            let _ = writeln!(out, "apiserver_request_duration_seconds_count{{{shown}}} {count}");
+            let _ = writeln!(
+                out,
+                "apiserver_request_duration_seconds_bucket{{{shown},le=\"+Inf\"}} {count}"
+            );
+            let _ = writeln!(
+                out,
+                "apiserver_request_duration_seconds_sum{{{shown}}} {sum}"
+            );
+            let _ = writeln!(
+                out,
+                "apiserver_request_duration_seconds_count{{{shown}}} {count}"
+            );
         }
         out.push_str("# HELP apiserver_current_inflight_requests Requests under way.\n# TYPE apiserver_current_inflight_requests gauge\n");
     }

@@ -32,21 +32,35 @@ const TYPES: &str = "application/json, application/yaml";
 
 /// Reads the `Accept` header: the first clause that we can serve.
 pub fn accept(headers: &HeaderMap) -> Result<Form, Status> {
-    let mut header = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).peekable();
-    let plain = Form { shape: Shape::Object, format: Format::Json };
+    let mut header = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .peekable();
+    let plain = Form {
+        shape: Shape::Object,
+        format: Format::Json,
+    };
     if header.peek().is_none() {
         return Ok(plain);
     }
-    let clauses: Vec<&str> = header.flat_map(|text| text.split(',')).map(str::trim).filter(|c| !c.is_empty()).collect();
+    let clauses: Vec<&str> = header
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .filter(|c| !c.is_empty())
+        .collect();
     if clauses.is_empty() {
         return Ok(plain);
     }
-    clauses.iter().find_map(|clause| clause_form(clause)).ok_or_else(|| {
-        Status::new(
-            Reason::NotAcceptable,
-            format!("only the following media types are accepted: {TYPES}"),
-        )
-    })
+    clauses
+        .iter()
+        .find_map(|clause| clause_form(clause))
+        .ok_or_else(|| {
+            Status::new(
+                Reason::NotAcceptable,
+                format!("only the following media types are accepted: {TYPES}"),
+            )
+        })
 }
 
 fn clause_form(clause: &str) -> Option<Form> {
@@ -56,8 +70,14 @@ fn clause_form(clause: &str) -> Option<Form> {
         "application/yaml" => Format::Yaml,
         _ => return None,
     };
-    let parameter = |name: &str| clause.split(';').skip(1).find_map(|p| p.trim().strip_prefix(name)?.strip_prefix('='));
-    let is_meta = parameter("g") == Some("meta.k8s.io") && matches!(parameter("v"), Some("v1" | "v1beta1"));
+    let parameter = |name: &str| {
+        clause
+            .split(';')
+            .skip(1)
+            .find_map(|p| p.trim().strip_prefix(name)?.strip_prefix('='))
+    };
+    let is_meta =
+        parameter("g") == Some("meta.k8s.io") && matches!(parameter("v"), Some("v1" | "v1beta1"));
     let shape = match parameter("as") {
         None => Shape::Object,
         Some("Table") if is_meta => Shape::Table,
@@ -70,13 +90,18 @@ fn clause_form(clause: &str) -> Option<Form> {
 
 /// Reads the `Content-Type` of a body.
 pub fn content(headers: &HeaderMap) -> Result<Format, Status> {
-    let text = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json");
+    let text = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("application/json");
     match text.split(';').next().unwrap_or_default().trim() {
         "" | "application/json" | "*/*" => Ok(Format::Json),
         "application/yaml" => Ok(Format::Yaml),
         _ => Err(Status::new(
             Reason::UnsupportedMediaType,
-            format!("the body of the request was in an unknown format - accepted media types include: {TYPES}"),
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: {TYPES}"
+            ),
         )),
     }
 }
@@ -88,15 +113,28 @@ mod tests {
     fn check(text: &str, expected: Option<(Shape, Format)>) {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, text.parse().expect("a header"));
-        assert_eq!(accept(&headers).ok().map(|f| (f.shape, f.format)), expected, "{text}");
+        assert_eq!(
+            accept(&headers).ok().map(|f| (f.shape, f.format)),
+            expected,
+            "{text}"
+        );
     }
 
     #[test]
     fn the_first_clause_we_can_serve_wins() {
         check("application/json", Some((Shape::Object, Format::Json)));
-        check("application/vnd.kubernetes.protobuf, application/json", Some((Shape::Object, Format::Json)));
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Some((Shape::Table, Format::Json)));
-        check("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", Some((Shape::Metadata, Format::Json)));
+        check(
+            "application/vnd.kubernetes.protobuf, application/json",
+            Some((Shape::Object, Format::Json)),
+        );
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            Some((Shape::Table, Format::Json)),
+        );
+        check(
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+            Some((Shape::Metadata, Format::Json)),
+        );
         check("application/yaml", Some((Shape::Object, Format::Yaml)));
         check("*/*", Some((Shape::Object, Format::Json)));
         check("application/vnd.kubernetes.protobuf", None);

@@ -31,7 +31,13 @@ pub(crate) fn one(
         Shape::Object => object,
         Shape::Table => {
             let revision = object.resource_version().to_string();
-            table::of(resource, &[object], &revision, table::include(query)?, registry.clock().wall())
+            table::of(
+                resource,
+                &[object],
+                &revision,
+                table::include(query)?,
+                registry.clock().wall(),
+            )
         }
         Shape::Metadata => metadata_only(&object),
         Shape::MetadataList => return Err(not_acceptable()),
@@ -47,15 +53,28 @@ pub(crate) fn stored(
     query: &Query,
     object: &Stored,
 ) -> Result<Answer, Status> {
-    let plain = Form { shape: Shape::Object, format: Format::Json };
+    let plain = Form {
+        shape: Shape::Object,
+        format: Format::Json,
+    };
     if form == plain && resource.kind.hub().is_none() {
         return Ok(Answer::json(StatusCode::OK, object.whole(resource.hub())));
     }
-    one(registry, resource, form, query, StatusCode::OK, registry.serve(resource, object)?)
+    one(
+        registry,
+        resource,
+        form,
+        query,
+        StatusCode::OK,
+        registry.serve(resource, object)?,
+    )
 }
 
 fn not_acceptable() -> Status {
-    Status::new(Reason::NotAcceptable, "only the following media types are accepted: application/json, application/yaml")
+    Status::new(
+        Reason::NotAcceptable,
+        "only the following media types are accepted: application/json, application/yaml",
+    )
 }
 
 /// An object in the format that was asked for.
@@ -84,11 +103,18 @@ pub(crate) fn list(
     query: &Query,
     listed: Listed,
 ) -> Result<Answer, Status> {
-    let plain = Form { shape: Shape::Object, format: Format::Json };
+    let plain = Form {
+        shape: Shape::Object,
+        format: Format::Json,
+    };
     if form == plain && resource.kind.hub().is_none() {
         return Ok(plain_list(resource, listed));
     }
-    let objects: Result<Vec<Value>, Status> = listed.items.iter().map(|o| registry.serve(resource, o)).collect();
+    let objects: Result<Vec<Value>, Status> = listed
+        .items
+        .iter()
+        .map(|o| registry.serve(resource, o))
+        .collect();
     let objects = objects?;
     let metadata = list_metadata(&listed);
     let card = resource.card();
@@ -146,7 +172,9 @@ fn plain_list(resource: &Resource, listed: Listed) -> Answer {
         if ended {
             return None;
         }
-        let mut piece = first.take().unwrap_or_else(|| Vec::with_capacity(PIECE + 8192));
+        let mut piece = first
+            .take()
+            .unwrap_or_else(|| Vec::with_capacity(PIECE + 8192));
         while piece.len() < PIECE {
             let Some(item) = items.next() else {
                 piece.extend_from_slice(b"]}\n");
@@ -161,7 +189,11 @@ fn plain_list(resource: &Resource, listed: Listed) -> Answer {
         Some(Bytes::from(piece))
     });
     let json = HeaderValue::from_static("application/json");
-    Answer::new(StatusCode::OK, json, Body::Pieces(futures::stream::iter(pieces).boxed()))
+    Answer::new(
+        StatusCode::OK,
+        json,
+        Body::Pieces(futures::stream::iter(pieces).boxed()),
+    )
 }
 
 /// The events of a watch.
@@ -177,7 +209,9 @@ pub(crate) fn watch(
     }
     let notices = match form.shape {
         Shape::Object => notices,
-        Shape::Metadata => notices.map(|notice| reshaped(notice, metadata_only)).boxed(),
+        Shape::Metadata => notices
+            .map(|notice| reshaped(notice, metadata_only))
+            .boxed(),
         Shape::MetadataList => return Err(not_acceptable()),
         Shape::Table => {
             let (registry, resource) = (registry.clone(), resource.clone());
@@ -189,7 +223,13 @@ pub(crate) fn watch(
                     reshaped(notice, |object| {
                         let revision = object.resource_version().to_string();
                         let now = registry.clock().wall();
-                        let mut table = table::of(&resource, std::slice::from_ref(object), &revision, include, now);
+                        let mut table = table::of(
+                            &resource,
+                            std::slice::from_ref(object),
+                            &revision,
+                            include,
+                            now,
+                        );
                         if !with_columns {
                             table.make_object().insert("columnDefinitions", Value::Null);
                         }
@@ -211,7 +251,10 @@ fn reshaped(notice: Notice, shape: impl FnOnce(&Value) -> Value) -> Notice {
         Ok(object) => {
             let mut out = Vec::with_capacity(notice.object.len());
             shape(&object).write_object(&mut out);
-            Notice { kind: notice.kind, object: out.into() }
+            Notice {
+                kind: notice.kind,
+                object: out.into(),
+            }
         }
         Err(_) => notice,
     }

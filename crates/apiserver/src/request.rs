@@ -34,14 +34,23 @@ impl RequestInfo {
     /// Reads method, path and query.
     pub fn parse(method: &Method, path: &str, query: &Query) -> RequestInfo {
         let decoded = decode(path);
-        let plain = RequestInfo { path: decoded.clone(), verb: lower(method), ..RequestInfo::default() };
+        let plain = RequestInfo {
+            path: decoded.clone(),
+            verb: lower(method),
+            ..RequestInfo::default()
+        };
         let parts: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
         let (group, version, rest) = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return plain,
         };
-        let mut info = RequestInfo { group: group.into(), version: version.into(), is_resource: true, ..plain };
+        let mut info = RequestInfo {
+            group: group.into(),
+            version: version.into(),
+            is_resource: true,
+            ..plain
+        };
         info.verb = verb_of(method);
         let rest = match rest {
             ["watch", rest @ ..] if !rest.is_empty() => {
@@ -57,7 +66,9 @@ impl RequestInfo {
 
     fn read_resource(&mut self, rest: &[&str]) {
         let rest = match rest {
-            ["namespaces", namespace, tail @ ..] if !tail.is_empty() && !matches!(tail, ["status" | "finalize"]) => {
+            ["namespaces", namespace, tail @ ..]
+                if !tail.is_empty() && !matches!(tail, ["status" | "finalize"]) =>
+            {
                 self.namespace = (*namespace).into();
                 tail
             }
@@ -133,8 +144,14 @@ fn decode(path: &str) -> String {
     }
     let escaped = path.replace('+', "%2B");
     let pair = form_urlencoded::parse(escaped.as_bytes()).next();
-    pair.map(|(key, value)| if value.is_empty() { key.into_owned() } else { format!("{key}={value}") })
-        .unwrap_or_default()
+    pair.map(|(key, value)| {
+        if value.is_empty() {
+            key.into_owned()
+        } else {
+            format!("{key}={value}")
+        }
+    })
+    .unwrap_or_default()
 }
 
 /// The query of a request.
@@ -144,17 +161,28 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads `a=b&c=d`.
     pub fn parse(text: &str) -> Self {
-        Query(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+        Query(
+            form_urlencoded::parse(text.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// The first value of a parameter, empty when there is none.
     pub fn get(&self, key: &str) -> &str {
-        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str()).unwrap_or_default()
+        self.0
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, v)| v.as_str())
+            .unwrap_or_default()
     }
 
     /// All values of a parameter.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(k, _)| k == key).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .filter(move |(k, _)| k == key)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Whether a parameter is there.
@@ -173,7 +201,10 @@ impl Query {
         match self.get(key) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                Status::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", meta::field::quote(text)))
+                Status::bad_request(format!(
+                    "strconv.ParseInt: parsing {}: invalid syntax",
+                    meta::field::quote(text)
+                ))
             }),
         }
     }
@@ -186,20 +217,75 @@ mod tests {
     fn check(method: Method, uri: &str, expected: [&str; 7]) {
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let i = RequestInfo::parse(&method, path, &Query::parse(query));
-        assert_eq!([i.verb, &*i.group, &*i.version, &*i.namespace, &*i.resource, &*i.name, &*i.subresource], expected, "{uri}");
+        assert_eq!(
+            [
+                i.verb,
+                &*i.group,
+                &*i.version,
+                &*i.namespace,
+                &*i.resource,
+                &*i.name,
+                &*i.subresource
+            ],
+            expected,
+            "{uri}"
+        );
     }
 
     #[test]
     fn paths_are_read_as_upstream_reads_them() {
-        check(Method::GET, "/api/v1/pods", ["list", "", "v1", "", "pods", "", ""]);
-        check(Method::GET, "/api/v1/namespaces/a/pods?watch=1", ["watch", "", "v1", "a", "pods", "", ""]);
-        check(Method::GET, "/api/v1/namespaces/a/pods/b/log", ["get", "", "v1", "a", "pods", "b", "log"]);
-        check(Method::GET, "/api/v1/namespaces/a", ["get", "", "v1", "a", "namespaces", "a", ""]);
-        check(Method::PUT, "/api/v1/namespaces/a/finalize", ["update", "", "v1", "a", "namespaces", "a", "finalize"]);
-        check(Method::DELETE, "/apis/apps/v1/namespaces/a/deployments", ["deletecollection", "apps", "v1", "a", "deployments", "", ""]);
-        check(Method::POST, "/apis/rbac.authorization.k8s.io/v1/clusterroles", ["create", "rbac.authorization.k8s.io", "v1", "", "clusterroles", "", ""]);
-        check(Method::GET, "/api/v1/nodes/n%2Fx", ["get", "", "v1", "", "nodes", "n", "x"]);
+        check(
+            Method::GET,
+            "/api/v1/pods",
+            ["list", "", "v1", "", "pods", "", ""],
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a/pods?watch=1",
+            ["watch", "", "v1", "a", "pods", "", ""],
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a/pods/b/log",
+            ["get", "", "v1", "a", "pods", "b", "log"],
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a",
+            ["get", "", "v1", "a", "namespaces", "a", ""],
+        );
+        check(
+            Method::PUT,
+            "/api/v1/namespaces/a/finalize",
+            ["update", "", "v1", "a", "namespaces", "a", "finalize"],
+        );
+        check(
+            Method::DELETE,
+            "/apis/apps/v1/namespaces/a/deployments",
+            ["deletecollection", "apps", "v1", "a", "deployments", "", ""],
+        );
+        check(
+            Method::POST,
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+            [
+                "create",
+                "rbac.authorization.k8s.io",
+                "v1",
+                "",
+                "clusterroles",
+                "",
+                "",
+            ],
+        );
+        check(
+            Method::GET,
+            "/api/v1/nodes/n%2Fx",
+            ["get", "", "v1", "", "nodes", "n", "x"],
+        );
         let info = RequestInfo::parse(&Method::GET, "/healthz", &Query::default());
-        assert_eq!((info.is_resource, info.verb, info.path.as_str()), (false, "get", "/healthz"));
+        assert_eq!(
+            (info.is_resource, info.verb, info.path.as_str()),
+            (false, "get", "/healthz")
+        );
     }
 }

@@ -38,7 +38,15 @@ impl Server {
         kubelets: Arc<dyn Kubelets>,
     ) -> Self {
         let metrics = Metrics::default();
-        Server { registry, authenticator, authorizer, tokens, kubelets, metrics, discovery: Discovery::default() }
+        Server {
+            registry,
+            authenticator,
+            authorizer,
+            tokens,
+            kubelets,
+            metrics,
+            discovery: Discovery::default(),
+        }
     }
 
     /// What relying parties need to verify service-account tokens.

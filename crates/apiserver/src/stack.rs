@@ -55,12 +55,18 @@ pub struct Request {
 impl Request {
     /// The name of the client's program.
     pub fn user_agent(&self) -> &str {
-        self.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(header::USER_AGENT)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// A header's text, empty when there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -87,7 +93,11 @@ impl Server {
             self.dispatch(request).await
         };
         let answer = outcome.await.unwrap_or_else(Answer::from);
-        self.metrics.end(measured, answer.status.as_u16(), self.registry.clock().since(started));
+        self.metrics.end(
+            measured,
+            answer.status.as_u16(),
+            self.registry.clock().since(started),
+        );
         answer
     }
 
@@ -96,7 +106,11 @@ impl Server {
             return Ok(user);
         }
         let bearer = bearer(&inbound.headers);
-        let credentials = Credentials { bearer, certificates: &inbound.certificates, audiences: &[] };
+        let credentials = Credentials {
+            bearer,
+            certificates: &inbound.certificates,
+            audiences: &[],
+        };
         match self.authenticator.authenticate(&credentials).await {
             Ok(Some(user)) => Ok(user),
             Ok(None) if bearer.is_none() => Ok(User::anonymous()),
@@ -109,7 +123,11 @@ impl Server {
     }
 
     fn authorize(&self, user: &User, info: &RequestInfo) -> Result<(), Status> {
-        let attributes = Attributes { user, verb: info.verb, target: info.target() };
+        let attributes = Attributes {
+            user,
+            verb: info.verb,
+            target: info.target(),
+        };
         match self.authorizer.authorize(&attributes) {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(why) | Decision::NoOpinion(why) => Err(forbidden(&attributes, &why)),
@@ -121,10 +139,16 @@ impl Server {
             return self.dispatch_path(request).await;
         }
         let info = &request.info;
-        let Some(resource) = self.registry.resource(&info.group, &info.version, &info.resource) else {
+        let Some(resource) = self
+            .registry
+            .resource(&info.group, &info.version, &info.resource)
+        else {
             return Ok(no_such_path());
         };
-        if !resource.card().namespaced && !info.namespace.is_empty() && info.resource != "namespaces" {
+        if !resource.card().namespaced
+            && !info.namespace.is_empty()
+            && info.resource != "namespaces"
+        {
             return Ok(no_such_path());
         }
         match info.subresource.is_empty() {
@@ -141,7 +165,9 @@ impl Server {
             "/metrics" => Ok(self.metrics.answer(self)),
             "" | "/api" | "/apis" => discovery::answer(self, &request),
             _ if health::owns(path) => health::answer(self, path, &request).await,
-            _ if path.starts_with("/api/") || path.starts_with("/apis/") => discovery::answer(self, &request),
+            _ if path.starts_with("/api/") || path.starts_with("/apis/") => {
+                discovery::answer(self, &request)
+            }
             _ if path.starts_with("/openapi/") => openapi::answer(self, &request),
             "/.well-known/openid-configuration" | "/openid/v1/jwks" => self.issuer_documents(path),
             _ => Ok(no_such_path()),
@@ -165,18 +191,37 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn forbidden(attributes: &Attributes<'_>, why: &str) -> Status {
     let user = meta::field::quote(&attributes.user.name);
     let verb = attributes.verb;
-    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!(": {why}")
+    };
     match attributes.target {
-        Target::Path(path) => {
-            Status::forbidden(&GroupResource::default(), "", format!("User {user} cannot {verb} path \"{path}\"{why}"))
-        }
-        Target::Resource { group, resource, subresource, namespace, name, .. } => {
-            let full = if subresource.is_empty() { resource.to_string() } else { format!("{resource}/{subresource}") };
+        Target::Path(path) => Status::forbidden(
+            &GroupResource::default(),
+            "",
+            format!("User {user} cannot {verb} path \"{path}\"{why}"),
+        ),
+        Target::Resource {
+            group,
+            resource,
+            subresource,
+            namespace,
+            name,
+            ..
+        } => {
+            let full = if subresource.is_empty() {
+                resource.to_string()
+            } else {
+                format!("{resource}/{subresource}")
+            };
             let place = match namespace {
                 "" => " at the cluster scope".to_string(),
                 namespace => format!(" in the namespace \"{namespace}\""),
             };
-            let message = format!("User {user} cannot {verb} resource \"{full}\" in API group \"{group}\"{place}{why}");
+            let message = format!(
+                "User {user} cannot {verb} resource \"{full}\" in API group \"{group}\"{place}{why}"
+            );
             Status::forbidden(&GroupResource::new(group, resource), name, message)
         }
     }

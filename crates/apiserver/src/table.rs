@@ -19,19 +19,30 @@ pub(crate) fn include(query: &Query) -> Result<Include, Status> {
         "" | "Metadata" => Ok(Include::Metadata),
         "None" => Ok(Include::None),
         "Object" => Ok(Include::Object),
-        other => Err(Status::bad_request(format!("unrecognized includeObject value: {}", meta::field::quote(other)))),
+        other => Err(Status::bad_request(format!(
+            "unrecognized includeObject value: {}",
+            meta::field::quote(other)
+        ))),
     }
 }
 
 /// A table of these objects.
-pub(crate) fn of(resource: &Resource, objects: &[Value], revision: &str, include: Include, now: Timestamp) -> Value {
+pub(crate) fn of(
+    resource: &Resource,
+    objects: &[Value],
+    revision: &str,
+    include: Include,
+    now: Timestamp,
+) -> Value {
     let columns = resource.kind.columns().iter().map(|column| {
         value!({
             "name": column.name, "type": column.ty, "format": column.format, "description": "",
             "priority": column.priority
         })
     });
-    let rows = objects.iter().map(|object| row(resource, object, include, now));
+    let rows = objects
+        .iter()
+        .map(|object| row(resource, object, include, now));
     let mut metadata = Map::new();
     if !revision.is_empty() {
         metadata.insert("resourceVersion", revision);
@@ -48,10 +59,13 @@ fn row(resource: &Resource, object: &Value, include: Include, now: Timestamp) ->
     match include {
         Include::None => {}
         Include::Metadata => {
-            row.insert("object", value!({
-                "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-                "metadata": object.get("metadata").cloned().unwrap_or_else(Value::object)
-            }));
+            row.insert(
+                "object",
+                value!({
+                    "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+                    "metadata": object.get("metadata").cloned().unwrap_or_else(Value::object)
+                }),
+            );
         }
         Include::Object => {
             row.insert("object", object.clone());

@@ -51,4 +51,27 @@ pub enum Decision {
 pub trait Authorizer: Send + Sync {
     /// Whether it may be done.
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision;
+
+    /// What a user may do in a namespace, as far as it can be listed.
+    fn rules(&self, user: &User, namespace: &str) -> Rules;
+}
+
+/// What a user may do in a namespace, as a SelfSubjectRulesReview lists it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// `ResourceRule` objects.
+    pub resource: Vec<meta::Value>,
+    /// `NonResourceRule` objects.
+    pub path: Vec<meta::Value>,
+    /// Whether there may be more.
+    pub incomplete: bool,
+    /// What went wrong in finding them.
+    pub error: String,
+}
+
+impl Rules {
+    /// All parts.
+    pub fn into_parts(self) -> (Vec<meta::Value>, Vec<meta::Value>, bool, String) {
+        (self.resource, self.path, self.incomplete, self.error)
+    }
 }

@@ -4,6 +4,6 @@ mod attributes;
 mod credentials;
 pub mod user;
 
-pub use attributes::{Attributes, Authorizer, Decision, Target};
+pub use attributes::{Attributes, Authorizer, Decision, Rules, Target};
 pub use credentials::{Authenticator, Credentials, Rejected};
 pub use user::User;

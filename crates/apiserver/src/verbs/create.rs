@@ -10,7 +10,11 @@ use meta::Status;
 use registry::{Resource, decode};
 use std::sync::Arc;
 
-pub(crate) async fn serve(server: &Arc<Server>, resource: &Arc<Resource>, request: Request) -> Result<Answer, Status> {
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    resource: &Arc<Resource>,
+    request: Request,
+) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
     let call = options::write(&request.user, &request.query, request.user_agent())?;
     let validation = options::validation(&request.query)?;
@@ -19,11 +23,19 @@ pub(crate) async fn serve(server: &Arc<Server>, resource: &Arc<Resource>, reques
     if resource.card().verbs == Verbs::CreateOnly {
         let answered = subresources::review(server, resource, &request, &call, object).await?;
         return present::one(
-            &server.registry, resource, form, &request.query, write_code(true), answered,
+            &server.registry,
+            resource,
+            form,
+            &request.query,
+            write_code(true),
+            answered,
         )
         .map(|answer| with_warnings(answer, &call));
     }
-    let written = server.registry.create(&call, resource, &request.info.namespace, object).await?;
+    let written = server
+        .registry
+        .create(&call, resource, &request.info.namespace, object)
+        .await?;
     let answer = present::one(
         &server.registry,
         resource,

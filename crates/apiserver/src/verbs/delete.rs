@@ -17,7 +17,8 @@ fn body(request: &Request) -> Result<Option<Value>, Status> {
         return Ok(None);
     }
     let value = match negotiate::content(&request.headers)? {
-        Format::Json => codec::json::parse_value(&request.body).map_err(|e| Status::bad_request(e.to_string()))?,
+        Format::Json => codec::json::parse_value(&request.body)
+            .map_err(|e| Status::bad_request(e.to_string()))?,
         Format::Yaml => codec::yaml::parse(&String::from_utf8_lossy(&request.body))
             .map_err(|e| Status::bad_request(e.to_string()))?,
     };
@@ -31,19 +32,31 @@ fn body(request: &Request) -> Result<Option<Value>, Status> {
     }
 }
 
-pub(crate) async fn serve(server: &Arc<Server>, resource: &Arc<Resource>, request: Request) -> Result<Answer, Status> {
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    resource: &Arc<Resource>,
+    request: Request,
+) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
     let mut call = options::write(&request.user, &request.query, request.user_agent())?;
     let delete = options::delete(&request.query, body(&request)?.as_ref(), &mut call)?;
     let info = &request.info;
-    let deleted = server.registry.delete(&call, resource, &info.namespace, &info.name, &delete).await?;
+    let deleted = server
+        .registry
+        .delete(&call, resource, &info.namespace, &info.name, &delete)
+        .await?;
     let answer = match deleted {
         Deleted::Gone(object) if !resource.kind.returns_deleted() => {
             Answer::object(StatusCode::OK, &success(resource, &object))
         }
-        deleted => {
-            present::one(&server.registry, resource, form, &request.query, StatusCode::OK, deleted.object())?
-        }
+        deleted => present::one(
+            &server.registry,
+            resource,
+            form,
+            &request.query,
+            StatusCode::OK,
+            deleted.object(),
+        )?,
     };
     Ok(with_warnings(answer, &call))
 }
@@ -69,7 +82,10 @@ pub(crate) async fn serve_collection(
     let mut call = options::write(&request.user, &request.query, request.user_agent())?;
     let delete = options::delete(&request.query, body(&request)?.as_ref(), &mut call)?;
     let selection = options::selection(resource, &request.info.namespace, "", &request.query)?;
-    let deleted = server.registry.delete_collection(&call, resource, &selection, &delete).await?;
+    let deleted = server
+        .registry
+        .delete_collection(&call, resource, &selection, &delete)
+        .await?;
     let card = resource.card();
     let items = deleted.into_iter().map(|mut object| {
         object.remove_at(&["kind"]);
@@ -81,5 +97,8 @@ pub(crate) async fn serve_collection(
         "kind": format!("{}List", card.kind), "apiVersion": card.group_version().to_string(),
         "metadata": {"resourceVersion": revision.to_string()}, "items": Value::Array(items.collect())
     });
-    Ok(with_warnings(present::written(form, StatusCode::OK, &list), &call))
+    Ok(with_warnings(
+        present::written(form, StatusCode::OK, &list),
+        &call,
+    ))
 }

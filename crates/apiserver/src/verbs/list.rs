@@ -8,7 +8,11 @@ use meta::Status;
 use registry::Resource;
 use std::sync::Arc;
 
-pub(crate) async fn serve(server: &Arc<Server>, resource: &Arc<Resource>, request: Request) -> Result<Answer, Status> {
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    resource: &Arc<Resource>,
+    request: Request,
+) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
     let query = options::list(resource, &request.info.namespace, &request.query)?;
     let listed = server.registry.list(resource, &query).await?;

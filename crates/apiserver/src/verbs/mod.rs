@@ -54,7 +54,10 @@ pub(crate) fn not_allowed(request: &Request) -> Answer {
 /// Puts the warnings that a call has collected into headers, as RFC 7234 has it.
 pub(crate) fn with_warnings(mut answer: Answer, call: &Call<'_>) -> Answer {
     for warning in call.take_warnings() {
-        let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text: String = warning
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
         answer = answer.with("warning", &format!("299 - \"{quoted}\""));
     }
@@ -63,5 +66,9 @@ pub(crate) fn with_warnings(mut answer: Answer, call: &Call<'_>) -> Answer {
 
 /// The code of a write.
 pub(crate) fn write_code(created: bool) -> StatusCode {
-    if created { StatusCode::CREATED } else { StatusCode::OK }
+    if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    }
 }

@@ -43,35 +43,70 @@ pub(crate) async fn serve(
         let force = request.query.is_true("force");
         let now = server.registry.clock().wall();
         let subresource = info.subresource.clone();
-        let aim = Aim { namespace: &info.namespace, name: &info.name, door, owns_fields: true, may_create: true };
+        let aim = Aim {
+            namespace: &info.namespace,
+            name: &info.name,
+            door,
+            owns_fields: true,
+            may_create: true,
+        };
         let change = |live: Option<&Value>| {
             registry::applied(resource, &call, now, live, &config, &subresource, force)
         };
-        server.registry.update(&call, resource, aim, &change).await?
+        server
+            .registry
+            .update(&call, resource, aim, &change)
+            .await?
     } else {
         let patch = read(&request.body)?;
-        let aim = Aim { namespace: &info.namespace, name: &info.name, door, owns_fields: false, may_create: false };
+        let aim = Aim {
+            namespace: &info.namespace,
+            name: &info.name,
+            door,
+            owns_fields: false,
+            may_create: false,
+        };
         let change = |old: Option<&Value>| {
             let Some(old) = old else {
-                return Err(Status::not_found(&resource.card().group_resource(), &info.name));
+                return Err(Status::not_found(
+                    &resource.card().group_resource(),
+                    &info.name,
+                ));
             };
             let mut object = old.clone();
             patched(resource, kind, &mut object, &patch)?;
             let unknown = decode::conform(&*resource.kind, &mut object)?;
-            let odd = unknown.into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
+            let odd = unknown
+                .into_iter()
+                .map(|path| format!("unknown field \"{path}\""))
+                .collect();
             decode::settle(resource.card(), validation, odd, &call)?;
             super::update::check_name(&object, &info.name)?;
             Ok(object)
         };
-        server.registry.update(&call, resource, aim, &change).await?
+        server
+            .registry
+            .update(&call, resource, aim, &change)
+            .await?
     };
     let code = write_code(written.created);
-    let answer = present::one(&server.registry, resource, form, &request.query, code, written.object)?;
+    let answer = present::one(
+        &server.registry,
+        resource,
+        form,
+        &request.query,
+        code,
+        written.object,
+    )?;
     Ok(with_warnings(answer, &call))
 }
 
 fn kind(request: &Request) -> Result<Kind, Status> {
-    let text = request.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let text = request
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     match text.split(';').next().unwrap_or_default().trim() {
         "application/json-patch+json" => Ok(Kind::Json),
         "application/merge-patch+json" => Ok(Kind::Merge),
@@ -79,7 +114,9 @@ fn kind(request: &Request) -> Result<Kind, Status> {
         "application/apply-patch+yaml" => Ok(Kind::Apply),
         _ => Err(Status::new(
             Reason::UnsupportedMediaType,
-            format!("the body of the request was in an unknown format - accepted media types include: {TYPES}"),
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: {TYPES}"
+            ),
         )),
     }
 }
@@ -89,22 +126,40 @@ fn check_options(kind: Kind, request: &Request) -> Result<(), Status> {
     let mut errors = Errors::new();
     let blame = |kind, field: &str, why: &str| FieldError::new(kind, &Path::new(field), "", why);
     if kind == Kind::Apply && request.query.get("fieldManager").is_empty() {
-        errors.push(blame(ErrorKind::Required, "fieldManager", "is required for apply patch"));
+        errors.push(blame(
+            ErrorKind::Required,
+            "fieldManager",
+            "is required for apply patch",
+        ));
     }
     if kind != Kind::Apply && request.query.has("force") {
-        errors.push(blame(ErrorKind::Forbidden, "force", "may not be specified for non-apply patch"));
+        errors.push(blame(
+            ErrorKind::Forbidden,
+            "force",
+            "may not be specified for non-apply patch",
+        ));
     }
     match errors.is_empty() {
         true => Ok(()),
-        false => Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "PatchOptions"), "", &errors)),
+        false => Err(Status::invalid(
+            &GroupVersionKind::new("meta.k8s.io", "v1", "PatchOptions"),
+            "",
+            &errors,
+        )),
     }
 }
 
 fn read(body: &[u8]) -> Result<Value, Status> {
-    codec::json::parse_value(body).map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))
+    codec::json::parse_value(body)
+        .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))
 }
 
-fn patched(resource: &Resource, kind: Kind, object: &mut Value, patch: &Value) -> Result<(), Status> {
+fn patched(
+    resource: &Resource,
+    kind: Kind,
+    object: &mut Value,
+    patch: &Value,
+) -> Result<(), Status> {
     match kind {
         Kind::Json => patch::json::apply(object, patch).map_err(refused),
         Kind::Merge if patch.as_object().is_none() => Err(Status::bad_request(
@@ -114,17 +169,20 @@ fn patched(resource: &Resource, kind: Kind, object: &mut Value, patch: &Value) -
             patch::merge::apply(object, patch.clone());
             Ok(())
         }
-        _ => patch::strategic::apply(object, patch.clone(), resource.card().schema).map_err(refused),
+        _ => {
+            patch::strategic::apply(object, patch.clone(), resource.card().schema).map_err(refused)
+        }
     }
 }
 
 fn refused(error: patch::Error) -> Status {
     match error {
         patch::Error::Malformed(why) => Status::bad_request(why),
-        patch::Error::DoesNotApply(why) => {
-            Status::new(Reason::Invalid, "the server rejected our request due to an error in our request")
-                .cause("UnexpectedServerResponse", why, "")
-        }
+        patch::Error::DoesNotApply(why) => Status::new(
+            Reason::Invalid,
+            "the server rejected our request due to an error in our request",
+        )
+        .cause("UnexpectedServerResponse", why, ""),
     }
 }
 
@@ -137,28 +195,47 @@ fn read_apply(
     call: &Call<'_>,
 ) -> Result<Value, Status> {
     let card = resource.card();
-    let text = std::str::from_utf8(&request.body).map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
-    let mut config =
-        codec::yaml::parse(text).map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
+    let text = std::str::from_utf8(&request.body)
+        .map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
+    let mut config = codec::yaml::parse(text)
+        .map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
     match config.gvk() {
         Some(gvk) if gvk == card.gvk() => {}
         Some(gvk) => {
             let (group, found, wanted) = (&gvk.group, gvk.group_version(), card.group_version());
             let _ = group;
             return Err(Status::bad_request(match gvk.kind == card.kind {
-                true => format!("Incorrect version specified in apply patch. Specified patch version: {found}, expected: {wanted}"),
+                true => format!(
+                    "Incorrect version specified in apply patch. Specified patch version: {found}, expected: {wanted}"
+                ),
                 false => format!("invalid object type: {gvk}"),
             }));
         }
         None => return Err(Status::bad_request("invalid object type: /, Kind=")),
     }
-    if !config.metadata().and_then(|m| m.get("managedFields")).is_none_or(Value::is_null) {
+    if !config
+        .metadata()
+        .and_then(|m| m.get("managedFields"))
+        .is_none_or(Value::is_null)
+    {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let unknown = decode::conform(&*resource.kind, &mut config)?;
     if let Some(path) = unknown.first() {
-        let odd = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
-        decode::settle(card, if validation == Validation::Strict { validation } else { Validation::Ignore }, odd, call)?;
+        let odd = unknown
+            .iter()
+            .map(|path| format!("unknown field \"{path}\""))
+            .collect();
+        decode::settle(
+            card,
+            if validation == Validation::Strict {
+                validation
+            } else {
+                Validation::Ignore
+            },
+            odd,
+            call,
+        )?;
         let (namespace, name) = (&request.info.namespace, &request.info.name);
         let message = format!(
             "failed to create typed patch object ({namespace}/{name}; {}, Kind={}): .{path}: field not declared in schema",
@@ -168,7 +245,9 @@ fn read_apply(
         return Err(Status::new(Reason::Unknown, message));
     }
     if config.name().is_empty() {
-        config.metadata_mut().insert("name", request.info.name.as_str());
+        config
+            .metadata_mut()
+            .insert("name", request.info.name.as_str());
     }
     super::update::check_name(&config, &request.info.name)?;
     Ok(config)

@@ -24,12 +24,27 @@ pub(crate) async fn serve(
     let object = decode::decode(&*resource.kind, &request.body, format, validation, &call)?;
     let info = &request.info;
     check_name(&object, &info.name)?;
-    let aim =
-        Aim { namespace: &info.namespace, name: &info.name, door, owns_fields: false, may_create: false };
+    let aim = Aim {
+        namespace: &info.namespace,
+        name: &info.name,
+        door,
+        owns_fields: false,
+        may_create: false,
+    };
     let change = |_: Option<&Value>| Ok(object.clone());
-    let written = server.registry.update(&call, resource, aim, &change).await?;
+    let written = server
+        .registry
+        .update(&call, resource, aim, &change)
+        .await?;
     let code = write_code(written.created);
-    let answer = present::one(&server.registry, resource, form, &request.query, code, written.object)?;
+    let answer = present::one(
+        &server.registry,
+        resource,
+        form,
+        &request.query,
+        code,
+        written.object,
+    )?;
     Ok(with_warnings(answer, &call))
 }
 

@@ -9,7 +9,11 @@ use meta::Status;
 use registry::Resource;
 use std::sync::Arc;
 
-pub(crate) async fn serve(server: &Arc<Server>, resource: &Arc<Resource>, request: Request) -> Result<Answer, Status> {
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    resource: &Arc<Resource>,
+    request: Request,
+) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
     let info = &request.info;
     let query = options::watch(resource, &info.namespace, &info.name, &request.query)?;

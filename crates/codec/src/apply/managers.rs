@@ -176,9 +176,6 @@ fn ownable(object: &Value) -> Value {
     ] {
         out.remove_at(&["metadata", key]);
     }
-    if out.get("metadata").is_some_and(Value::is_empty) {
-        out.remove_at(&["metadata"]);
-    }
     out
 }
 
@@ -217,10 +214,17 @@ pub fn update(
 
 fn without(changes: Comparison, reset: &Set) -> Comparison {
     Comparison {
-        added: changes.added.difference_below(reset),
-        modified: changes.modified.difference_below(reset),
-        removed: changes.removed.difference_below(reset),
+        added: owned(&changes.added, reset),
+        modified: owned(&changes.modified, reset),
+        removed: owned(&changes.removed, reset),
     }
+}
+
+/// What of a set can be owned: not what the door cannot write, and not
+/// metadata as such.
+fn owned(set: &Set, reset: &Set) -> Set {
+    set.difference_below(reset)
+        .difference(&top_level(&["metadata"]))
 }
 
 /// What changed belongs to this manager now, and to nobody else.
@@ -302,7 +306,7 @@ pub fn apply(
         .unwrap_or_default();
     let mut merged = live.cloned().unwrap_or_else(Value::object);
     merge(&mut merged, config, shape);
-    let wanted = fields_of(&ownable(config), shape).difference_below(reset);
+    let wanted = owned(&fields_of(&ownable(config), shape), reset);
     let last = entries
         .iter()
         .find(|e| e.manager == manager)
@@ -317,12 +321,12 @@ pub fn apply(
         }),
     }
     if let Some(last) = last {
-        let owned = entries
+        let held = entries
             .iter()
             .fold(Set::new(), |all, e| all.union(&e.fields));
         let gone = last
             .with_named_parents(shape)
-            .difference(&owned.with_named_parents(shape));
+            .difference(&held.with_named_parents(shape));
         remove(&mut merged, &gone, shape);
     }
     let empty = Value::object();
@@ -368,7 +372,7 @@ fn tracked(live: &Value, shape: Shape<'_>, manager: &Manager, now: &str) -> Vec<
     vec![Entry {
         manager: before,
         time: now.into(),
-        fields: fields_of(&ownable(live), shape),
+        fields: owned(&fields_of(&ownable(live), shape), &Set::new()),
     }]
 }
 
@@ -436,7 +440,7 @@ mod tests {
         }
     }
 
-    fn owned(object: &Value, name: &str) -> String {
+    fn owned_by(object: &Value, name: &str) -> String {
         let entries = object.items_at(&["metadata", "managedFields"]);
         let entry = entries.iter().find(|e| e.str_at(&["manager"]) == name);
         entry
@@ -463,7 +467,7 @@ mod tests {
             &Set::new(),
         );
         assert_eq!(
-            owned(&object, "kubectl-create"),
+            owned_by(&object, "kubectl-create"),
             r#"{"f:metadata":{"f:labels":{".":{},"f:app":{}}},"f:spec":{"f:replicas":{},"f:strategy":{"f:rollingUpdate":{".":{},"f:maxSurge":{}},"f:type":{}},"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:name":{},"f:resources":{}}}}}}}"#
         );
     }
@@ -478,7 +482,7 @@ mod tests {
         )
         .expect("no conflict");
         assert_eq!(
-            owned(&live, "a"),
+            owned_by(&live, "a"),
             r#"{"f:spec":{"f:paused":{},"f:replicas":{}}}"#
         );
         let both = applied(
@@ -489,7 +493,7 @@ mod tests {
         )
         .expect("equal values do not conflict");
         assert_eq!(
-            owned(&both, "b"),
+            owned_by(&both, "b"),
             r#"{"f:metadata":{"f:labels":{"f:x":{}}},"f:spec":{"f:replicas":{}}}"#
         );
         let refused = applied(Some(&both), value!({"spec": {"replicas": 2}}), "b", false);
@@ -502,7 +506,7 @@ mod tests {
             None,
             "no longer applied, so gone"
         );
-        assert_eq!(owned(&forced, "a"), r#"{"f:spec":{"f:paused":{}}}"#);
+        assert_eq!(owned_by(&forced, "a"), r#"{"f:spec":{"f:paused":{}}}"#);
     }
 
     #[test]
@@ -551,8 +555,11 @@ mod tests {
             "T",
             &Set::new(),
         );
-        assert_eq!(owned(&scaled, "kubectl"), r#"{"f:spec":{"f:replicas":{}}}"#);
-        assert_eq!(owned(&scaled, "a"), "");
+        assert_eq!(
+            owned_by(&scaled, "kubectl"),
+            r#"{"f:spec":{"f:replicas":{}}}"#
+        );
+        assert_eq!(owned_by(&scaled, "a"), "");
         let refused = applied(Some(&scaled), value!({"spec": {"replicas": 1}}), "a", false);
         assert_eq!(
             refused,

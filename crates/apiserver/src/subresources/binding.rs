@@ -1,0 +1,158 @@
+//! `pods/binding`: the scheduler's word on where a pod runs. Follows
+//! pkg/registry/core/pod/storage/storage.go.
+
+use crate::answer::Answer;
+use crate::server::Server;
+use crate::stack::Request;
+use crate::verbs::with_warnings;
+use crate::{negotiate, options};
+use api::Door;
+use http::StatusCode;
+use meta::object::Object as _;
+use meta::{Errors, Field, Status, Value, value};
+use registry::{Aim, Call, Resource, decode};
+use std::sync::Arc;
+
+pub(super) async fn serve(
+    server: &Arc<Server>,
+    _resource: &Arc<Resource>,
+    request: Request,
+) -> Result<Answer, Status> {
+    let call = options::write(&request.user, &request.query, request.user_agent())?;
+    let validation = options::validation(&request.query)?;
+    let format = negotiate::content(&request.headers)?;
+    let kind = &api::core::binding::Binding;
+    let binding = decode::decode(kind, &request.body, format, validation, &call)?;
+    let name = request.info.name.clone();
+    bind(server, &request, &call, &name, &binding).await?;
+    let success = value!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(with_warnings(
+        Answer::object(StatusCode::CREATED, &success),
+        &call,
+    ))
+}
+
+/// `POST bindings`: the same, with the pod's name in the body.
+pub(super) async fn bind_named(
+    server: &Arc<Server>,
+    request: &Request,
+    call: &Call<'_>,
+    binding: Value,
+) -> Result<Value, Status> {
+    let name = binding.name().to_string();
+    bind(server, request, call, &name, &binding).await?;
+    Ok(
+        value!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
+    )
+}
+
+async fn bind(
+    server: &Arc<Server>,
+    request: &Request,
+    call: &Call<'_>,
+    name: &str,
+    binding: &Value,
+) -> Result<(), Status> {
+    let Some(pods) = server.registry.any_version("", "pods") else {
+        return Err(Status::no_such_path());
+    };
+    validate(name, binding)?;
+    let node = binding.str_at(&["target", "name"]).to_string();
+    let now = meta::time::seconds(server.registry.clock().wall());
+    let resource = pods.card().group_resource();
+    let change = |pod: Option<&Value>| {
+        let Some(pod) = pod else {
+            return Err(Status::not_found(&resource, name));
+        };
+        assign(pod, binding, &node, &now).map_err(|why| Status::conflict(&resource, name, why))
+    };
+    let aim = Aim {
+        namespace: &request.info.namespace,
+        name,
+        door: Door::Other("binding"),
+        owns_fields: false,
+        may_create: false,
+    };
+    server.registry.update(call, &pods, aim, &change).await?;
+    Ok(())
+}
+
+fn validate(name: &str, binding: &Value) -> Result<(), Status> {
+    let target = Field::root(binding).get("target");
+    let mut errors = Errors::new();
+    let kind = target.get("kind");
+    if !matches!(kind.str(), "" | "Node") {
+        errors.push(kind.not_supported(&["Node", "<empty>"]));
+    }
+    if target.get("name").is_empty() {
+        errors.push(target.get("name").required(""));
+    }
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(Status::invalid(
+            &meta::GroupVersionKind::new("", "v1", "Binding"),
+            name,
+            &errors,
+        )),
+    }
+}
+
+fn assign(pod: &Value, binding: &Value, node: &str, now: &str) -> Result<Value, String> {
+    let name = pod.name();
+    let (uid, wanted) = (pod.uid(), binding.uid());
+    if !wanted.is_empty() && wanted != uid {
+        return Err(format!(
+            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
+        ));
+    }
+    if pod.is_deleting() {
+        return Err(format!(
+            "pod {name} is being deleted, cannot be assigned to a host"
+        ));
+    }
+    let assigned = pod.str_at(&["spec", "nodeName"]);
+    if !assigned.is_empty() {
+        return Err(format!(
+            "pod {name} is already assigned to node \"{assigned}\""
+        ));
+    }
+    if !pod.items_at(&["spec", "schedulingGates"]).is_empty() {
+        return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
+    }
+    let mut pod = pod.clone();
+    pod.set_at(&["spec", "nodeName"], node);
+    for part in ["annotations", "labels"] {
+        let extra = binding
+            .metadata()
+            .and_then(|m| m.get(part))
+            .and_then(Value::as_object);
+        for (key, value) in extra.into_iter().flat_map(|m| m.iter()) {
+            pod.metadata_mut()
+                .object(part)
+                .insert(key.clone(), value.clone());
+        }
+    }
+    set_scheduled(&mut pod, now);
+    Ok(pod)
+}
+
+fn set_scheduled(pod: &mut Value, now: &str) {
+    let status = pod.make_object().object("status");
+    let conditions = status.entry("conditions").make_array();
+    let found = conditions
+        .iter_mut()
+        .find(|c| c.str_at(&["type"]) == "PodScheduled");
+    match found {
+        Some(condition) => {
+            if condition.str_at(&["status"]) != "True" {
+                condition.set_at(&["lastTransitionTime"], now);
+            }
+            condition.set_at(&["status"], "True");
+            condition.remove_at(&["reason"]);
+            condition.remove_at(&["message"]);
+        }
+        None => conditions.push(value!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now
+        })),
+    }
+}

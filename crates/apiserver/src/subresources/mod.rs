@@ -1,0 +1,94 @@
+//! Paths below an object, and the reviews: a file each and one table.
+
+mod binding;
+mod finalize;
+mod node_proxy;
+mod reviews;
+mod scale;
+mod streams;
+mod token;
+
+use crate::answer::Answer;
+use crate::server::Server;
+use crate::stack::{Request, no_such_path};
+use crate::verbs;
+use api::Door;
+use futures::future::BoxFuture;
+use meta::{Status, Value};
+use registry::{Call, Resource};
+use std::sync::Arc;
+
+type Handler = for<'a> fn(
+    &'a Arc<Server>,
+    &'a Arc<Resource>,
+    Request,
+) -> BoxFuture<'a, Result<Answer, Status>>;
+
+/// The truly special ones, by group, resource and subresource.
+const HANDLERS: &[(&str, &str, &str, Handler)] = &[
+    ("", "namespaces", "finalize", |s, r, q| {
+        Box::pin(finalize::serve(s, r, q))
+    }),
+    ("", "nodes", "proxy", |s, r, q| {
+        Box::pin(node_proxy::serve(s, r, q))
+    }),
+    ("", "pods", "binding", |s, r, q| {
+        Box::pin(binding::serve(s, r, q))
+    }),
+    ("", "pods", "exec", |s, r, q| {
+        Box::pin(streams::serve(s, r, q, "exec"))
+    }),
+    ("", "pods", "log", |s, r, q| {
+        Box::pin(streams::serve(s, r, q, "log"))
+    }),
+    ("", "serviceaccounts", "token", |s, r, q| {
+        Box::pin(token::serve(s, r, q))
+    }),
+];
+
+/// Serves a request about a subresource.
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    resource: &Arc<Resource>,
+    request: Request,
+) -> Result<Answer, Status> {
+    let card = resource.card();
+    let name = request.info.subresource.as_str();
+    let Some(known) = card.subresource(name) else {
+        return Ok(no_such_path());
+    };
+    if !known.verbs.contains(&request.info.verb) {
+        return Ok(verbs::not_allowed(&request));
+    }
+    let special = HANDLERS
+        .iter()
+        .find(|(g, r, s, _)| (*g, *r, *s) == (card.group, card.plural, name));
+    if let Some((.., handler)) = special {
+        return handler(server, resource, request).await;
+    }
+    let door = match known.name {
+        "status" => Door::Status,
+        "scale" => return scale::serve(server, resource, request).await,
+        other => Door::Other(other),
+    };
+    match request.info.verb {
+        "get" => verbs::get::serve(server, resource, request).await,
+        "update" => verbs::update::serve(server, resource, request, door).await,
+        "patch" => verbs::patch::serve(server, resource, request, door).await,
+        _ => Ok(verbs::not_allowed(&request)),
+    }
+}
+
+/// Answers an object that is asked and not kept.
+pub(crate) async fn review(
+    server: &Arc<Server>,
+    resource: &Resource,
+    request: &Request,
+    call: &Call<'_>,
+    object: Value,
+) -> Result<Value, Status> {
+    match resource.card().kind {
+        "Binding" => binding::bind_named(server, request, call, object).await,
+        _ => reviews::answer(server, resource, request, object).await,
+    }
+}
