@@ -10,7 +10,8 @@ use std::{
 use super::{
     Images,
     files::{self, Lock},
-    ingest::{Ingest, LayerMeta},
+    layer::LayerMeta,
+    work::Work,
 };
 use crate::{digest::Digest, error::Error, reference::Reference};
 
@@ -91,7 +92,7 @@ impl Images {
         if doomed.is_empty() {
             return Ok(collected);
         }
-        let grave = Ingest::begin(self)?;
+        let grave = Work::begin(self)?;
         for path in doomed {
             if let Some(meta) = LayerMeta::read(&path) {
                 collected.layers += 1;
@@ -162,7 +163,7 @@ impl Images {
             match Lock::new(path.join("lock")).try_exclusive() {
                 Ok(None) => {}
                 // An error: it is no directory, or somebody removed it.
-                Ok(Some(_)) | Err(_) => Ingest::remove_directory(&path)?,
+                Ok(Some(_)) | Err(_) => Work::remove_directory(&path)?,
             }
         }
         Ok(())

@@ -3,29 +3,27 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, Write},
-    os::fd::AsFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rustix::fs::{CWD, RenameFlags};
-use serde::{Deserialize, Serialize};
-
 use super::{
     Images,
-    files::{self, Lock, Locked, make_directory, sync_directory, sync_file_system},
+    files::{self, make_directory},
     index::Record,
+    layer::{LayerMeta, Source, publish},
+    work::Work,
 };
 use crate::{
     archive::{self, Archive},
     compression::{self, Compression},
-    digest::{Digest, Verifier},
+    digest::Digest,
     document::Platform,
     error::Error,
     image::Settings,
     reference::Reference,
-    source::{Blobs, Candidate, Layer},
-    unpack::{self, Limits, Unpacked},
+    source::{Blobs, Candidate},
+    unpack::Limits,
 };
 
 /// What overlayfs stacks at most.
@@ -79,8 +77,8 @@ impl Images {
         stream: &mut dyn Read,
         options: &ImportOptions,
     ) -> Result<Vec<Imported>, Error> {
-        let ingest = Ingest::begin(self)?;
-        let path = ingest.path().join("stream");
+        let work = Work::begin(self)?;
+        let path = work.path().join("stream");
         let file = spool(stream, &path)?;
         self.import_file(file, &path, options)
     }
@@ -91,14 +89,14 @@ impl Images {
         path: &Path,
         options: &ImportOptions,
     ) -> Result<Vec<Imported>, Error> {
-        let ingest = Ingest::begin(self)?;
+        let work = Work::begin(self)?;
         let compression = archive::compression(&file).map_err(Error::io("read", path))?;
         let file = match compression {
             Compression::None => file,
             Compression::Gzip | Compression::Zstd => {
                 let mut stream =
                     compression::decompress(file).map_err(Error::io("uncompress", path))?;
-                spool(&mut stream, &ingest.path().join("archive"))?
+                spool(&mut stream, &work.path().join("archive"))?
             }
         };
         let archive = Archive::open(file)?;
@@ -120,7 +118,7 @@ impl Images {
     ) -> Result<Imported, Error> {
         check(candidate, &options.platform)?;
         let _lock = self.lock().shared()?;
-        let ingest = Ingest::begin(self)?;
+        let work = Work::begin(self)?;
         let mut chain: Vec<Digest> = Vec::new();
         let mut size = candidate.configuration_bytes.len() as u64;
         let diff_ids = &candidate.configuration.rootfs.diff_ids;
@@ -131,7 +129,7 @@ impl Images {
                 blobs,
             };
             let id = diff_id.chain(chain.last().copied());
-            size += self.layer_of(&source, id, &chain, &ingest, options.limits)?;
+            size += self.layer_of(&source, id, &chain, &work, options.limits)?;
             chain.push(id);
         }
         self.keep(&candidate.id, &candidate.configuration_bytes)?;
@@ -163,7 +161,7 @@ impl Images {
         source: &Source<'_>,
         id: Digest,
         below: &[Digest],
-        ingest: &Ingest,
+        work: &Work,
         limits: Limits,
     ) -> Result<u64, Error> {
         let turn = self.turn(id);
@@ -172,7 +170,7 @@ impl Images {
         if let Some(meta) = LayerMeta::read(&target) {
             return Ok(meta.bytes);
         }
-        let place = ingest.path().join(files::unique());
+        let place = work.path().join(files::unique());
         let root = place.join("fs");
         make_directory(&root)?;
         let parents: Vec<PathBuf> = below
@@ -210,164 +208,6 @@ impl Images {
             return Ok(());
         }
         files::replace(&path, content)
-    }
-}
-
-/// A layer and where it comes from.
-struct Source<'a> {
-    layer: &'a Layer,
-    diff_id: Digest,
-    blobs: &'a dyn Blobs,
-}
-
-impl Source<'_> {
-    /// Unpacks the layer, and verifies what went through: the bytes as they
-    /// came, and the bytes of the archive inside.
-    fn unpack(&self, root: &Path, parents: &[PathBuf], limits: Limits) -> Result<Unpacked, Error> {
-        let stream = self.blobs.open(self.layer).map_err(self.unreadable())?;
-        let mut packed = Verifier::new(stream);
-        let plain = compression::decompress(&mut packed).map_err(self.unreadable())?;
-        let bounded = Bounded {
-            inner: plain,
-            left: limits.bytes_max.saturating_add(limits.entries_max * 4096),
-        };
-        let mut plain = Verifier::new(bounded);
-        let unpacked =
-            unpack::unpack(&mut plain, root, parents, limits).map_err(|source| Error::Unpack {
-                layer: self.diff_id,
-                source,
-            })?;
-        let (diff_id, _) = plain.finish().map_err(self.unreadable())?;
-        let (digest, size) = packed.finish().map_err(self.unreadable())?;
-        self.verify(digest, size, diff_id)?;
-        Ok(unpacked)
-    }
-
-    fn verify(&self, digest: Digest, size: u64, diff_id: Digest) -> Result<(), Error> {
-        let name = &self.layer.name;
-        if let Some(expected) = self.layer.size
-            && expected != size
-        {
-            return Err(Error::Size {
-                what: name.clone(),
-                expected,
-                found: size,
-            });
-        }
-        let pairs = [
-            (self.layer.digest, digest, name.clone()),
-            (Some(self.diff_id), diff_id, format!("{name}, unpacked,")),
-        ];
-        for (expected, found, what) in pairs {
-            if let Some(expected) = expected
-                && expected != found
-            {
-                return Err(Error::Digest {
-                    what,
-                    expected,
-                    found,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn unreadable(&self) -> impl FnOnce(io::Error) -> Error {
-        let layer = self.diff_id;
-        move |source| Error::Layer { layer, source }
-    }
-}
-
-/// Ends streams that expand without end.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::other("the layer expands beyond all bounds"))?;
-        Ok(count)
-    }
-}
-
-/// What is known about an unpacked layer.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LayerMeta {
-    pub diff_id: Digest,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Digest>,
-    pub bytes: u64,
-    pub entries: u64,
-}
-
-impl LayerMeta {
-    /// Reads it from a layer that is whole; others have none.
-    pub(super) fn read(layer: &Path) -> Option<Self> {
-        let content = fs::read(layer.join("meta.json")).ok()?;
-        serde_json::from_slice(&content).ok()
-    }
-
-    fn write(&self, layer: &Path) -> Result<(), Error> {
-        let path = layer.join("meta.json");
-        let content = serde_json::to_vec(self).map_err(|source| Error::Index {
-            path: path.clone(),
-            source,
-        })?;
-        fs::write(&path, content).map_err(Error::io("write", path))
-    }
-}
-
-/// A directory for work that is not done, locked as long as this lives and
-/// removed with it.
-pub(super) struct Ingest {
-    path: PathBuf,
-    _lock: Locked,
-}
-
-impl Ingest {
-    pub(super) fn begin(images: &Images) -> Result<Self, Error> {
-        loop {
-            let path = images.ingest_directory().join(files::unique());
-            make_directory(&path)?;
-            // Who sweeps may have taken the new directory for a leftover.
-            if let Some(lock) = Lock::new(path.join("lock")).exclusive_if_there()? {
-                return Ok(Self { path, _lock: lock });
-            }
-        }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Removes the directory now, and says so if that fails.
-    pub(super) fn remove(self) -> Result<(), Error> {
-        Self::remove_directory(&self.path)
-    }
-
-    pub(super) fn remove_directory(path: &Path) -> Result<(), Error> {
-        let name = path.file_name().unwrap_or_default();
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        let parent = File::open(parent).map_err(Error::io("open", parent))?;
-        match unpack::remove_all(parent.as_fd(), name.as_encoded_bytes()) {
-            Err(error) if error != rustix::io::Errno::NOENT => {
-                Err(Error::io("remove", path)(error))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for Ingest {
-    fn drop(&mut self) {
-        // What stays is swept when the store is opened again.
-        let _ = Self::remove_directory(&self.path);
     }
 }
 
@@ -413,23 +253,6 @@ fn give_name(candidates: &mut [Candidate], name: Option<&Reference>) -> Result<(
         }
         many => Err(Error::NameForMany(many.len())),
     }
-}
-
-/// Moves an unpacked layer to its place, when all of it is on disk.
-fn publish(place: &Path, target: &Path) -> Result<(), Error> {
-    sync_file_system(place)?;
-    match rustix::fs::renameat_with(CWD, place, CWD, target, RenameFlags::NOREPLACE) {
-        // Another process was faster.
-        Err(rustix::io::Errno::EXIST) if LayerMeta::read(target).is_some() => Ok(()),
-        // What is there is not whole.
-        Err(rustix::io::Errno::EXIST) => {
-            Ingest::remove_directory(target)?;
-            fs::rename(place, target).map_err(Error::io("publish layer", target))
-        }
-        Err(error) => Err(Error::io("publish layer", target)(error)),
-        Ok(()) => Ok(()),
-    }?;
-    sync_directory(target.parent().unwrap_or(Path::new("/")))
 }
 
 fn spool(stream: &mut dyn Read, path: &Path) -> Result<File, Error> {

@@ -20,6 +20,8 @@ mod files;
 mod hold;
 mod index;
 mod ingest;
+mod layer;
+mod work;
 
 use std::{
     collections::HashMap,

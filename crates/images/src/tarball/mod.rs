@@ -5,6 +5,7 @@
 //! and trusts nothing: names and extended headers are bounded, numbers are
 //! checked, and a stream that ends early is an error.
 
+mod extended;
 mod header;
 mod reader;
 mod writer;
