@@ -1,7 +1,7 @@
 //! What may stand in `metadata`, whatever the kind. Follows apimachinery's
 //! pkg/api/validation/objectmeta.go.
 
-use crate::kind::{Card, NameRule};
+use crate::kind::{Card, NameRule, Verbs};
 use meta::{Errors, Field, FieldError, labels, names};
 use std::collections::BTreeSet;
 
@@ -11,6 +11,10 @@ const ANNOTATIONS_MAX: usize = 256 * 1024;
 /// What is wrong with the metadata of a new object. Its name has been
 /// generated already, its namespace set from the request.
 pub fn validate(card: &Card, object: &Field<'_>, errors: &mut Errors) {
+    if card.verbs == Verbs::CreateOnly {
+        // What is answered and not kept needs no name.
+        return;
+    }
     let metadata = object.get("metadata");
     validate_names(card, &metadata, errors);
     if metadata.get("generation").int() < 0 {
@@ -86,6 +90,24 @@ pub fn prefix_complaints(rule: NameRule, prefix: &str) -> Vec<String> {
         _ => prefix.to_string(),
     };
     name_complaints(rule, &masked)
+}
+
+/// What is wrong with a finalizer: one without a domain must be one of the
+/// system's own.
+pub fn validate_finalizer(finalizer: &Field<'_>, errors: &mut Errors) {
+    let standard = [
+        "kubernetes",
+        labels::ORPHAN_DEPENDENTS,
+        labels::FOREGROUND_DELETION,
+    ];
+    let name = finalizer.str();
+    errors.invalid_each(finalizer, names::qualified_name(name));
+    if !name.contains('/') && !standard.contains(&name) {
+        errors.push(
+            finalizer
+                .invalid("name is neither a standard finalizer name nor is it fully qualified"),
+        );
+    }
 }
 
 /// What is wrong with a map of labels.
@@ -184,14 +206,7 @@ fn validate_owner(owners: &Field<'_>, owner: &Field<'_>, errors: &mut Errors) {
 fn validate_finalizers(finalizers: &Field<'_>, errors: &mut Errors) {
     let (mut orphan, mut foreground) = (false, false);
     for finalizer in finalizers.items() {
-        for detail in names::qualified_name(finalizer.str()) {
-            errors.push(FieldError::invalid(
-                &finalizers.path,
-                finalizer.str(),
-                detail,
-            ));
-        }
-        validate_finalizer_owner(&finalizer, errors);
+        validate_finalizer(&finalizer, errors);
         orphan |= finalizer.str() == labels::ORPHAN_DEPENDENTS;
         foreground |= finalizer.str() == labels::FOREGROUND_DELETION;
     }
@@ -201,22 +216,6 @@ fn validate_finalizers(finalizers: &Field<'_>, errors: &mut Errors) {
             labels::ORPHAN_DEPENDENTS,
             labels::FOREGROUND_DELETION
         )));
-    }
-}
-
-/// A finalizer without a domain must be one of the system's own.
-fn validate_finalizer_owner(finalizer: &Field<'_>, errors: &mut Errors) {
-    let standard = [
-        "kubernetes",
-        labels::ORPHAN_DEPENDENTS,
-        labels::FOREGROUND_DELETION,
-    ];
-    let name = finalizer.str();
-    if !name.contains('/') && !standard.contains(&name) {
-        errors.push(
-            finalizer
-                .invalid("name is neither a standard finalizer name nor is it fully qualified"),
-        );
     }
 }
 

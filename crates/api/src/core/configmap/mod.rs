@@ -3,6 +3,8 @@
 mod columns;
 mod validate;
 
+pub(crate) use validate::SIZE_MAX;
+
 use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
 use jiff::Timestamp;
 use meta::{Errors, Field, Value};

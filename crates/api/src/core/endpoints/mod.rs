@@ -1,10 +1,11 @@
 //! Endpoints: the addresses behind a service, in the older form.
 
 mod columns;
+mod validate;
 
 use crate::kind::{Card, Column, Kind, NameRule, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Endpoints.
 pub struct Endpoints;
@@ -29,10 +30,22 @@ impl Kind for Endpoints {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        validate::default(object);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
     }
+    fn creates_on_update(&self) -> bool {
+        true
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! Namespace: where names are unique and rights are given.
 
 mod columns;
+mod strategy;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, STATUS, Subresource, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Subresource, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Namespace.
 pub struct Namespace;
@@ -36,10 +38,43 @@ impl Kind for Namespace {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        strategy::default(object);
+    }
+    fn prepare_create(&self, object: &mut Value) {
+        strategy::prepare_create(object);
+    }
+    fn prepare_update(&self, object: &mut Value, old: &Value, door: Door) {
+        strategy::prepare_update(object, old, door);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        _old: &Field<'_>,
+        door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, door, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
     }
+    fn selectable(&self) -> &'static [&'static str] {
+        &["status.phase"]
+    }
+    fn prepare_delete(&self, object: &mut Value) {
+        strategy::prepare_delete(object);
+    }
+    fn is_held(&self, object: &Value) -> bool {
+        strategy::is_held(object)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! Node: a machine that runs pods.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, STATUS, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Node.
 pub struct Node;
@@ -29,10 +30,37 @@ impl Kind for Node {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        validate::default(object);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
     }
+    fn selectable(&self) -> &'static [&'static str] {
+        &["spec.unschedulable"]
+    }
+    fn field(&self, object: &Value, name: &str) -> String {
+        match name {
+            "spec.unschedulable" => object.is_true_at(&["spec", "unschedulable"]).to_string(),
+            _ => crate::print::text_at(object, name),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

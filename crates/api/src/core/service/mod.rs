@@ -1,10 +1,14 @@
 //! Service: one address for many pods.
 
+mod addresses;
 mod columns;
+mod defaults;
+mod strategy;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, STATUS, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Service.
 pub struct Service;
@@ -29,10 +33,75 @@ impl Kind for Service {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        defaults::fill(object);
+    }
+    fn prepare_create(&self, object: &mut Value) {
+        strategy::prepare_create(object);
+    }
+    fn prepare_update(&self, object: &mut Value, old: &Value, door: Door) {
+        if door == Door::Main {
+            strategy::prepare_update(object, old)
+        };
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        door: Door,
+        errors: &mut Errors,
+    ) {
+        match door {
+            Door::Status => validate::status(object, errors),
+            _ => validate::update(object, old, errors),
+        };
+    }
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        warnings(object)
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
     }
+    fn creates_on_update(&self) -> bool {
+        true
+    }
+    fn selectable(&self) -> &'static [&'static str] {
+        &["spec.clusterIP", "spec.type"]
+    }
 }
+
+/// Whether clients from outside the cluster may reach a service of this spec.
+pub(crate) fn externally_accessible(spec: &Value) -> bool {
+    match spec.str_at(&["type"]) {
+        "LoadBalancer" | "NodePort" => true,
+        "ClusterIP" => !spec.items_at(&["externalIPs"]).is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether nodes must say if they have endpoints of their own.
+pub(crate) fn needs_health_check(spec: &Value) -> bool {
+    spec.str_at(&["type"]) == "LoadBalancer" && spec.str_at(&["externalTrafficPolicy"]) == "Local"
+}
+
+fn warnings(service: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let spec = |key| service.str_at(&["spec", key]);
+    if spec("clusterIP") == "None" && spec("sessionAffinity") == "ClientIP" {
+        warnings.push("spec.SessionAffinity is ignored for headless services".into());
+    }
+    if spec("type") != "ExternalName" && !spec("externalName").is_empty() {
+        let text = "spec.externalName is ignored when spec.type is not \"ExternalName\"";
+        warnings.push(text.into());
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

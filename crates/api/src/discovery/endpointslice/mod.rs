@@ -1,10 +1,11 @@
 //! EndpointSlice: some of the addresses behind a service.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// EndpointSlice.
 pub struct EndpointSlice;
@@ -29,6 +30,27 @@ impl Kind for EndpointSlice {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        validate::default(object);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, errors);
+    }
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        match object.str_at(&["addressType"]) {
+            "FQDN" => vec!["addressType: FQDN endpoints are deprecated".into()],
+            _ => Vec::new(),
+        }
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
@@ -36,3 +58,6 @@ impl Kind for EndpointSlice {
         columns::cells(object, now)
     }
 }
+
+#[cfg(test)]
+mod tests;
