@@ -110,6 +110,9 @@ pub struct Attributes {
 
 /// No writing.
 pub const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+/// No programs, no setuid, no devices.
+pub const HARMLESS: u64 =
+    libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
 /// Mounts pass neither in nor out.
 pub const PRIVATE: u64 = libc::MS_PRIVATE;
 /// Mounts pass in.

@@ -166,7 +166,7 @@ fn refresh(shared: &Shared, found: &Found, id: &str) -> Result<()> {
 
 /// Takes a record and tells what happened.
 pub(super) fn advance(shared: &Shared, sandbox: &str, id: &str, record: Record) {
-    if let Some(event) = shared.state.advance(id, record) {
+    for event in shared.state.advance(id, record) {
         sandboxes::tell(shared, event, sandbox, Some(id));
     }
 }

@@ -118,24 +118,28 @@ impl State {
         })
     }
 
-    /// Takes a newer record. Answers what happened, if anything did.
-    pub(super) fn advance(&self, id: &str, record: Record) -> Option<EventKind> {
+    /// Takes a newer record. Answers what happened since the last one.
+    pub(super) fn advance(&self, id: &str, record: Record) -> Vec<EventKind> {
         let tables = self.lock();
-        let container = tables.containers.get(id)?;
-        let mut event = None;
+        let Some(container) = tables.containers.get(id) else {
+            return Vec::new();
+        };
+        let mut events = Vec::new();
         container.record.send_if_modified(|current| {
             if rank(record.state) <= rank(current.state) {
                 return false;
             }
-            event = match record.state {
-                ContainerState::Running => Some(EventKind::Started),
-                ContainerState::Exited => Some(EventKind::Stopped),
-                ContainerState::Created | ContainerState::Unknown => None,
-            };
+            // A short life may be seen only when it is over.
+            if current.state == ContainerState::Created && record.started_ns.is_some() {
+                events.push(EventKind::Started);
+            }
+            if record.state == ContainerState::Exited {
+                events.push(EventKind::Stopped);
+            }
             *current = record;
             true
         });
-        event
+        events
     }
 }
 

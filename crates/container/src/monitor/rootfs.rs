@@ -353,6 +353,7 @@ fn mount_kernel(plan: &Plan<'_>, privileged: bool, views: Vec<(String, OwnedFd)>
 
 fn mount_special(special: &Special) -> io::Result<()> {
     let context = fsopen(special.fs_type, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", special.fs_type)?;
     for (key, value) in special.options {
         match *value {
             "" => fsconfig_set_flag(&context, *key)?,
