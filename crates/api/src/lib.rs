@@ -24,6 +24,7 @@ pub mod networking;
 pub mod node;
 pub mod print;
 pub mod rbac;
+pub mod scale;
 pub mod scheduling;
 pub mod schema;
 #[cfg(test)]

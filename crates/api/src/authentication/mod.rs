@@ -1,6 +1,7 @@
 //! authentication.k8s.io: who one is.
 
 pub mod selfsubjectreview;
+pub mod tokenrequest;
 pub mod tokenreview;
 
 use crate::kind::Kind;

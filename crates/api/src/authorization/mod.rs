@@ -1,5 +1,6 @@
 //! authorization.k8s.io: what one may.
 
+mod attributes;
 pub mod localsubjectaccessreview;
 pub mod selfsubjectaccessreview;
 pub mod selfsubjectrulesreview;

@@ -1,6 +1,8 @@
 //! LocalSubjectAccessReview: may they, in this namespace?
 
+use crate::authorization::attributes;
 use crate::kind::{Card, Kind, NameRule, Verbs};
+use meta::{Errors, Field};
 
 /// LocalSubjectAccessReview.
 pub struct LocalSubjectAccessReview;
@@ -24,5 +26,10 @@ static CARD: Card = Card {
 impl Kind for LocalSubjectAccessReview {
     fn card(&self) -> &'static Card {
         &CARD
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        attributes::validate_metadata(object, true, errors);
+        attributes::validate(&object.get("spec"), true, errors);
+        attributes::validate_local(object, errors);
     }
 }

@@ -1,6 +1,8 @@
 //! SubjectAccessReview: may they?
 
+use crate::authorization::attributes;
 use crate::kind::{Card, Kind, NameRule, Verbs};
+use meta::{Errors, Field};
 
 /// SubjectAccessReview.
 pub struct SubjectAccessReview;
@@ -24,5 +26,9 @@ static CARD: Card = Card {
 impl Kind for SubjectAccessReview {
     fn card(&self) -> &'static Card {
         &CARD
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        attributes::validate_metadata(object, false, errors);
+        attributes::validate(&object.get("spec"), true, errors);
     }
 }

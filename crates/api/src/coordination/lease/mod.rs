@@ -1,10 +1,11 @@
 //! Lease: who holds something, and since when.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Lease.
 pub struct Lease;
@@ -29,10 +30,28 @@ impl Kind for Lease {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn prepare_create(&self, object: &mut Value) {
+        validate::prepare(object);
+    }
+    fn prepare_update(&self, object: &mut Value, _old: &Value, _door: Door) {
+        validate::prepare(object);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
     }
+    fn creates_on_update(&self) -> bool {
+        true
+    }
+    fn updates_unconditionally(&self) -> bool {
+        false
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Binding: a pod is given a node.
 
 use crate::kind::{Card, Kind, NameRule, Verbs};
+use meta::{Errors, Field};
 
 /// Binding.
 pub struct Binding;
@@ -24,5 +25,8 @@ static CARD: Card = Card {
 impl Kind for Binding {
     fn card(&self) -> &'static Card {
         &CARD
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        crate::core::pod::validate::binding(object, errors);
     }
 }

@@ -2,9 +2,10 @@
 
 mod columns;
 
-use crate::kind::{Card, Column, Kind, NameRule, Subresource, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Subresource, Verbs};
 use jiff::Timestamp;
 use meta::Value;
+use meta::object::Object as _;
 
 /// ServiceAccount.
 pub struct ServiceAccount;
@@ -33,10 +34,34 @@ impl Kind for ServiceAccount {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn prepare_create(&self, object: &mut Value) {
+        keep_names(object);
+    }
+    fn prepare_update(&self, object: &mut Value, _old: &Value, _door: Door) {
+        keep_names(object);
+    }
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let key = "kubernetes.io/enforce-mountable-secrets";
+        match object.annotation(key) {
+            Some("true") => vec![format!(
+                "metadata.annotations[{key}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+            )],
+            _ => Vec::new(),
+        }
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
+    }
+}
+
+/// Of the secrets only the names are kept.
+fn keep_names(account: &mut Value) {
+    for secret in crate::fill::items(account, "secrets") {
+        if let Some(secret) = secret.as_object_mut() {
+            secret.retain(|key, _| key == "name");
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! IPAddress: an address that a service holds.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// IPAddress.
 pub struct IPAddress;
@@ -29,6 +30,18 @@ impl Kind for IPAddress {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
@@ -36,3 +49,6 @@ impl Kind for IPAddress {
         columns::cells(object, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

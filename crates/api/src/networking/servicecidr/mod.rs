@@ -1,10 +1,11 @@
 //! ServiceCIDR: a range that services take their addresses from.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, STATUS, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// ServiceCIDR.
 pub struct ServiceCIDR;
@@ -29,6 +30,20 @@ impl Kind for ServiceCIDR {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        door: Door,
+        errors: &mut Errors,
+    ) {
+        if door == Door::Main {
+            validate::update(object, old, errors)
+        };
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
@@ -36,3 +51,6 @@ impl Kind for ServiceCIDR {
         columns::cells(object, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

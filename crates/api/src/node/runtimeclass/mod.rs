@@ -1,10 +1,11 @@
 //! RuntimeClass: how containers are run.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// RuntimeClass.
 pub struct RuntimeClass;
@@ -29,10 +30,28 @@ impl Kind for RuntimeClass {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
     }
+    fn updates_unconditionally(&self) -> bool {
+        false
+    }
 }
+
+#[cfg(test)]
+mod tests;

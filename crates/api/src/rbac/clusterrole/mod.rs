@@ -3,8 +3,9 @@
 mod columns;
 
 use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::rbac::rules;
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// ClusterRole.
 pub struct ClusterRole;
@@ -29,10 +30,17 @@ impl Kind for ClusterRole {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        rules::validate(object, false, errors);
+        rules::validate_aggregation(object, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
+    }
+    fn creates_on_update(&self) -> bool {
+        true
     }
 }

@@ -1,8 +1,9 @@
 //! ClusterRoleBinding: who has a ClusterRole everywhere.
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
+use crate::rbac::rules;
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// ClusterRoleBinding.
 pub struct ClusterRoleBinding;
@@ -27,10 +28,29 @@ impl Kind for ClusterRoleBinding {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        rules::default_binding(object);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        rules::validate_binding(object, &["ClusterRole"], false, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        self.validate(object, errors);
+        rules::validate_role_stays(object, old, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         crate::rbac::rolebinding::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::rbac::rolebinding::cells(object, now)
+    }
+    fn creates_on_update(&self) -> bool {
+        true
     }
 }

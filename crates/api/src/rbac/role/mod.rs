@@ -3,8 +3,9 @@
 mod columns;
 
 use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::rbac::rules;
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// Role.
 pub struct Role;
@@ -29,10 +30,16 @@ impl Kind for Role {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        rules::validate(object, true, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
+    }
+    fn creates_on_update(&self) -> bool {
+        true
     }
 }

@@ -4,9 +4,10 @@ mod columns;
 
 pub(crate) use columns::{COLUMNS, cells};
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
+use crate::rbac::rules;
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// RoleBinding.
 pub struct RoleBinding;
@@ -31,10 +32,29 @@ impl Kind for RoleBinding {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        rules::default_binding(object);
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        rules::validate_binding(object, &["Role", "ClusterRole"], true, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        self.validate(object, errors);
+        rules::validate_role_stays(object, old, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
+    }
+    fn creates_on_update(&self) -> bool {
+        true
     }
 }

@@ -1,10 +1,11 @@
 //! PriorityClass: a name for a priority.
 
 mod columns;
+mod validate;
 
-use crate::kind::{Card, Column, Kind, NameRule, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, Verbs};
 use jiff::Timestamp;
-use meta::Value;
+use meta::{Errors, Field, Value};
 
 /// PriorityClass.
 pub struct PriorityClass;
@@ -29,6 +30,21 @@ impl Kind for PriorityClass {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    fn default(&self, object: &mut Value) {
+        crate::fill::absent(object, "preemptionPolicy", "PreemptLowerPriority");
+    }
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        validate::create(object, errors);
+    }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, errors);
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }
@@ -36,3 +52,6 @@ impl Kind for PriorityClass {
         columns::cells(object, now)
     }
 }
+
+#[cfg(test)]
+mod tests;
