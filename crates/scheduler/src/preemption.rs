@@ -14,6 +14,10 @@ use crate::diagnosis::{Diagnosis, join};
 use crate::framework::{Code, Framework, PreFiltered};
 use crate::pod::PodInfo;
 
+/// More nodes than these are not tried without their pods: it would keep other
+/// pods waiting, and what was not tried is not claimed.
+const TRIES_MAX: usize = 500;
+
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 
@@ -37,6 +41,8 @@ pub fn explain(
         if !nodes.is_empty() {
             reasons.insert(NO_VICTIMS.into(), nodes.len());
         }
+    } else if nodes.len() > TRIES_MAX {
+        return None;
     } else {
         for node in nodes {
             for reason in without_victims(framework, cluster, pod, node)? {

@@ -2,6 +2,11 @@
 //! a scheduler that lived through them and one that is told only of the outcome
 //! say the same of every node, for pods with every kind of constraint.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking, as the test itself does"
+)]
+
 use std::collections::BTreeMap;
 
 use scheduler::{Config, Decision, Scheduler};

@@ -11,11 +11,14 @@ use crate::labels::{Shared, pair_hash};
 use crate::pod::PodInfo;
 use crate::selector::Selector;
 
+/// Kind, namespace and name.
+type ControllerKey = (Box<str>, Box<str>, Box<str>);
+
 /// Selectors by owner.
 #[derive(Debug, Default)]
 pub struct Workloads {
     services: FxHashMap<Box<str>, Vec<Service>>,
-    controllers: FxHashMap<(Box<str>, Box<str>, Box<str>), Selector>,
+    controllers: FxHashMap<ControllerKey, Selector>,
     shared: Shared<Selector>,
 }
 
