@@ -59,15 +59,15 @@ async fn run(dir: &Path) -> Vec<Measured> {
             unit: "us each",
         });
     }
-    measured.push(ranges(&store, &clock).await);
-    measured.extend(watches(&store, &clock).await);
     let stats = store.stats();
-    drop(store);
     measured.push(Measured {
         what: "resident memory per key",
         value: resident_bytes() / stats.keys as f64,
         unit: "bytes",
     });
+    measured.push(ranges(&store, &clock).await);
+    measured.extend(watches(&store, &clock).await);
+    drop(store);
     measured.push(reopen(dir, &clock).await);
     measured
 }

@@ -7,7 +7,7 @@
 use std::{
     fs,
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::PathBuf,
     sync::Arc,
 };
@@ -31,10 +31,18 @@ struct RealFile {
 }
 
 impl RealDisk {
-    /// Uses `dir`, which is made if it does not exist.
+    /// Uses `dir`, which is made, for its owner alone, if it does not exist.
     pub fn new(dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir = dir.into();
-        fs::create_dir_all(&dir)?;
+        if !dir.is_dir() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&dir)?;
+            if let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
+                fs::File::open(parent)?.sync_all()?;
+            }
+        }
         Ok(Self { dir })
     }
 

@@ -168,6 +168,13 @@ impl SimulatedDisk {
         }
     }
 
+    /// What a file looks like.
+    pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let inode = state.inodes.get(state.names.get(name)?)?;
+        Some(inode.seen.clone())
+    }
+
     /// The names and lengths of all files.
     pub fn files(&self) -> Vec<(String, u64)> {
         let state = self.state();

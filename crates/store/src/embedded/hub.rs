@@ -63,7 +63,7 @@ impl Hub {
         watcher
     }
 
-    /// Gives a commit's events to those who watch their keys.
+    /// Gives the events of whole commits to those who watch their keys.
     pub(super) fn dispatch(&mut self, events: &[Event]) {
         for watcher in &self.watchers {
             if let Some(watcher) = watcher.upgrade() {

@@ -189,6 +189,12 @@ impl Embedded {
         }
     }
 
+    /// Waits until the store has ended: because it was closed, or because its
+    /// writer failed beyond what it can handle.
+    pub async fn ended(&self) {
+        self.shared.closed.cancelled().await;
+    }
+
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,

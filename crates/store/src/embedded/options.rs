@@ -30,7 +30,7 @@ impl Default for Options {
             history_bytes: 256 << 20,
             segment_bytes_min: 1 << 20,
             segment_bytes_max: 16 << 20,
-            checkpoint_bytes: 64 << 20,
+            checkpoint_bytes: 16 << 20,
             txn_bytes_max: 8 << 20,
             watch_queue: 8192,
         }

@@ -275,6 +275,89 @@ async fn failing_disks_lose_nothing_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_seed_gives_one_history() {
+    let mut histories = Vec::new();
+    for _ in 0..2 {
+        let clock = simulated_clock();
+        let rng = Rng::seeded(77);
+        let disk = SimulatedDisk::new(clock.clone(), rng.fork());
+        disk.set_faults(Faults {
+            write_error: 0.05,
+            slow: 0.2,
+            slow_max: Duration::from_millis(20),
+            ..Faults::default()
+        });
+        let store = open(&disk, &clock, &rng).await.unwrap();
+        let mut model = Model::default();
+        model.write_some(&store, &rng, 60).await;
+        store.close().await;
+        let files = disk.files().into_iter();
+        let files: Vec<_> = files
+            .map(|(name, _)| (disk.contents(&name), name))
+            .collect();
+        histories.push((files, clock.wall()));
+    }
+    assert!(histories[0] == histories[1], "every byte at the same time");
+}
+
+/// A file system of its own, so that it can be full.
+struct Tmpfs {
+    dir: tempfile::TempDir,
+}
+
+impl Tmpfs {
+    fn mount(bytes: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self { dir }),
+            other => {
+                println!("skipped: cannot mount a tmpfs: {other:?}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("--lazy")
+            .arg(self.dir.path())
+            .status();
+    }
+}
+
+#[tokio::test]
+async fn full_file_system_refuses_and_recovers() {
+    let Some(tmpfs) = Tmpfs::mount(3 << 20) else {
+        return;
+    };
+    let ballast = tmpfs.dir.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 512 << 10]).unwrap();
+    let dir = tmpfs.dir.path().join("store");
+    let store = Embedded::open(&dir, Clock::system(), Rng::system(), Options::default());
+    let store = store.await.unwrap();
+    let mut acknowledged = 0;
+    let error = loop {
+        match put(&store, &format!("k{acknowledged:05}"), &"x".repeat(20_000)).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+        assert!(acknowledged < 1000, "the file system never became full");
+    };
+    assert!(matches!(error, Error::NoSpace { .. }), "{error:?}");
+    std::fs::remove_file(ballast).unwrap();
+    put(&store, "more", &"x".repeat(20_000)).await.unwrap();
+    let page = store.range(Range::new(Span::all())).await.unwrap();
+    assert_eq!(page.count, acknowledged + 1);
+    store.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn full_disk_refuses_and_recovers() {
     let clock = simulated_clock();
     let rng = Rng::seeded(5);

@@ -104,6 +104,8 @@ impl Writer {
 
     /// Serves requests until there are no more, or one to close.
     pub(super) async fn run(mut self) {
+        // However this ends, by a panic too, nobody must wait for more.
+        let _closed = self.shared.closed.clone().drop_guard();
         let mut requests = Vec::new();
         loop {
             let taken = self.take(&mut requests).await;
@@ -209,6 +211,7 @@ impl Writer {
                 file.note(commit.revision, commit.location.offset);
             }
         }
+        let mut events = Vec::with_capacity(commits.len());
         for commit in commits {
             for (key, put) in &commit.changes {
                 if let Some(expiry) = put.as_ref().and_then(|put| put.expiry) {
@@ -216,9 +219,9 @@ impl Writer {
                     self.shared.expiries.add(now, expiry.ttl, key, revision);
                 }
             }
-            let events = index.apply(commit);
-            hub.dispatch(&events);
+            events.extend(index.apply(commit));
         }
+        hub.dispatch(&events);
         if let Some(at) = compact {
             index.compact(at);
             self.forgetting = true;

@@ -1,14 +1,24 @@
 //! The connection to an etcd cluster, and its calls.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use futures::Stream;
 use http::{Uri, uri::PathAndQuery};
 use prost::Message;
 use stdx::Clock;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Request, Status, Streaming,
     client::Grpc,
+    metadata::MetadataValue,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 use tonic_prost::ProstCodec;
@@ -85,10 +95,21 @@ pub enum ConnectError {
 }
 
 /// Calls to a cluster. Clones share the connections.
+///
+/// All calls go to one member until it fails; then to the next. tonic's own
+/// balancing would go on sending a share of them to a member that is gone.
 #[derive(Clone)]
 pub(super) struct Connection {
-    channel: Channel,
+    members: Arc<[Channel]>,
+    current: Arc<AtomicUsize>,
     clock: Clock,
+}
+
+/// Whether doing a call twice is the same as doing it once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Harmless,
+    Harmful,
 }
 
 impl Connection {
@@ -101,78 +122,128 @@ impl Connection {
         let members = endpoints
             .urls
             .iter()
-            .map(|url| member(url, tls.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let channel = match <[Endpoint; 1]>::try_from(members) {
-            Ok([member]) => member.connect_lazy(),
-            Err(members) => Channel::balance_list(members.into_iter()),
-        };
-        Ok(Self { channel, clock })
+            .map(|url| Ok(member(url, tls.as_ref())?.connect_lazy()))
+            .collect::<Result<_, _>>()?;
+        let current = Arc::default();
+        Ok(Self {
+            members,
+            current,
+            clock,
+        })
     }
 
     pub(super) async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
-        self.call("/etcdserverpb.KV/Range", request).await
+        self.call("/etcdserverpb.KV/Range", Repeat::Harmless, request)
+            .await
     }
 
     pub(super) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
-        self.call("/etcdserverpb.KV/Txn", request).await
+        self.call("/etcdserverpb.KV/Txn", Repeat::Harmful, request)
+            .await
     }
 
     pub(super) async fn compact(
         &self,
         request: CompactionRequest,
     ) -> Result<CompactionResponse, Status> {
-        self.call("/etcdserverpb.KV/Compact", request).await
+        self.call("/etcdserverpb.KV/Compact", Repeat::Harmful, request)
+            .await
     }
 
     pub(super) async fn grant(
         &self,
         request: LeaseGrantRequest,
     ) -> Result<LeaseGrantResponse, Status> {
-        self.call("/etcdserverpb.Lease/LeaseGrant", request).await
+        // A lease that was granted twice ends by itself.
+        self.call("/etcdserverpb.Lease/LeaseGrant", Repeat::Harmless, request)
+            .await
     }
 
     pub(super) async fn status(&self) -> Result<StatusResponse, Status> {
-        self.call("/etcdserverpb.Maintenance/Status", StatusRequest {})
-            .await
+        let path = "/etcdserverpb.Maintenance/Status";
+        self.call(path, Repeat::Harmless, StatusRequest {}).await
     }
 
-    /// Opens a stream of watches; it lives as long as the requests and the
-    /// responses do.
+    /// Opens a stream with one watch; it lives as long as the requests and
+    /// the responses do.
     pub(super) async fn watch(
         &self,
-        requests: impl Stream<Item = WatchRequest> + Send + 'static,
-    ) -> Result<Streaming<WatchResponse>, Status> {
+        create: WatchRequest,
+    ) -> Result<(mpsc::Sender<WatchRequest>, Streaming<WatchResponse>), Status> {
         let path = PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
-        let call = async {
-            let mut grpc = self.ready().await?;
-            let codec = ProstCodec::default();
-            grpc.streaming(Request::new(requests), path, codec).await
-        };
-        Ok(self.bounded(call).await?.into_inner())
+        self.with_members(Repeat::Harmless, |mut grpc| {
+            let (path, create) = (path.clone(), create.clone());
+            async move {
+                let (requests, receiver) = mpsc::channel(8);
+                // The channel is new and has room.
+                let _ = requests.try_send(create);
+                let mut request = Request::new(ReceiverStream::new(receiver));
+                // A member that has lost the others then ends the watch
+                // rather than be silent.
+                let yes = MetadataValue::from_static("true");
+                request.metadata_mut().insert("hasleader", yes);
+                grpc.ready().await.map_err(not_ready)?;
+                let codec = ProstCodec::default();
+                let response = grpc.streaming(request, path, codec).await?;
+                Ok((requests, response.into_inner()))
+            }
+        })
+        .await
     }
 
-    async fn call<M, R>(&self, path: &'static str, request: M) -> Result<R, Status>
+    async fn call<M, R>(&self, path: &'static str, repeat: Repeat, request: M) -> Result<R, Status>
     where
-        M: Message + 'static,
+        M: Message + Clone + 'static,
         R: Message + Default + 'static,
     {
-        let call = async {
-            let mut grpc = self.ready().await?;
-            let path = PathAndQuery::from_static(path);
-            let codec = ProstCodec::default();
-            grpc.unary(Request::new(request), path, codec).await
-        };
-        Ok(self.bounded(call).await?.into_inner())
+        let path = PathAndQuery::from_static(path);
+        self.with_members(repeat, |mut grpc| {
+            let (path, request) = (path.clone(), Request::new(request.clone()));
+            async move {
+                grpc.ready().await.map_err(not_ready)?;
+                let codec = ProstCodec::default();
+                Ok(grpc.unary(request, path, codec).await?.into_inner())
+            }
+        })
+        .await
     }
 
-    async fn ready(&self) -> Result<Grpc<Channel>, Status> {
-        // Whatever the server was able to send may be received.
-        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
-        grpc.ready()
-            .await
-            .map_err(|error| Status::from_error(Box::new(error)))?;
-        Ok(grpc)
+    /// Makes a call at one member after the other until one has an answer.
+    async fn with_members<T, F>(
+        &self,
+        repeat: Repeat,
+        call: impl Fn(Grpc<Channel>) -> F,
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let mut left = self.members.len();
+        loop {
+            let current = self.current.load(Ordering::Relaxed) % self.members.len();
+            // Whatever the server was able to send may be received.
+            let grpc = Grpc::new(self.members[current].clone());
+            let result = self
+                .bounded(call(grpc.max_decoding_message_size(usize::MAX)))
+                .await;
+            left -= 1;
+            match result {
+                Err(status) if is_trouble(&status) => {
+                    let next = (current + 1) % self.members.len();
+                    // Another call may already have moved on.
+                    let _ = self.current.compare_exchange(
+                        current,
+                        next,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                    let again = repeat == Repeat::Harmless || was_not_sent(&status);
+                    if !again || left == 0 {
+                        return Err(status);
+                    }
+                }
+                other => return other,
+            }
+        }
     }
 
     async fn bounded<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
@@ -181,6 +252,30 @@ impl Connection {
             .await
             .unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "no answer in time")))
     }
+}
+
+fn not_ready(error: tonic::transport::Error) -> Status {
+    Status::from_error(Box::new(error))
+}
+
+/// Whether another member may do better.
+fn is_trouble(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled
+    )
+}
+
+/// Whether the call failed because there was no connection to send it on.
+fn was_not_sent(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 async fn tls(endpoints: &Endpoints) -> Result<Option<ClientTlsConfig>, ConnectError> {
@@ -272,7 +367,7 @@ pub(super) fn backend(operation: &'static str, status: Status) -> crate::Error {
     );
     crate::Error::Backend {
         operation,
-        unknown,
+        unknown: unknown && !was_not_sent(&status),
         source: Arc::new(status),
     }
 }

@@ -12,7 +12,7 @@ use crate::contract;
 
 const BINARY: &str = "/usr/bin/etcd";
 
-/// An etcd of one member, which ends with the test.
+/// A member of an etcd cluster, which ends with the test.
 struct Server {
     child: Child,
     url: String,
@@ -20,63 +20,81 @@ struct Server {
 }
 
 impl Server {
-    /// None if there is no etcd on this machine.
+    /// A cluster of one; none if there is no etcd on this machine.
     fn start(scheme: &str, arguments: &[String]) -> Option<Self> {
+        Self::cluster(scheme, 1, arguments)?.pop()
+    }
+
+    fn cluster(scheme: &str, size: usize, arguments: &[String]) -> Option<Vec<Self>> {
         if !Path::new(BINARY).exists() {
             println!("skipped: {BINARY} is absent");
             return None;
         }
+        let ports: Vec<_> = (0..size).map(|_| free_port()).collect();
+        let peers = ports.iter().map(|port| format!("http://127.0.0.1:{port}"));
+        let peers: Vec<_> = peers.collect();
+        let names = peers.iter().enumerate();
+        let names: Vec<_> = names.map(|(n, peer)| format!("m{n}={peer}")).collect();
+        let names = names.join(",");
+        let members = peers.iter().enumerate();
+        let members = members.map(|(n, peer)| Self::member(scheme, n, peer, &names, arguments));
+        Some(members.collect())
+    }
+
+    fn member(scheme: &str, number: usize, peer: &str, names: &str, arguments: &[String]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("{scheme}://127.0.0.1:{}", free_port());
-        let peer = format!("http://127.0.0.1:{}", free_port());
         let child = Command::new(BINARY)
             .arg("--data-dir")
             .arg(dir.path())
-            .args([
-                "--listen-client-urls",
-                &url,
-                "--advertise-client-urls",
-                &url,
-            ])
-            .args(["--listen-peer-urls", &peer])
-            .args(["--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("default={peer}")])
+            .args(["--name", &format!("m{number}")])
+            .args(["--listen-client-urls", &url])
+            .args(["--advertise-client-urls", &url])
+            .args(["--listen-peer-urls", peer])
+            .args(["--initial-advertise-peer-urls", peer])
+            .args(["--initial-cluster", names])
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let _dir = dir;
-        Some(Self { child, url, _dir })
+        Self { child, url, _dir }
     }
 
     async fn connect(&self, endpoints: Endpoints) -> Etcd {
-        let clock = Clock::system();
-        let endpoints = Endpoints {
-            urls: vec![self.url.clone()],
-            ..endpoints
+        let urls = vec![self.url.clone()];
+        connect(Endpoints { urls, ..endpoints }).await
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn connect(endpoints: Endpoints) -> Etcd {
+    let clock = Clock::system();
+    let options = EtcdOptions {
+        compaction_interval: None,
+    };
+    let mut attempts = 0;
+    loop {
+        let error = match Etcd::connect(&endpoints, clock.clone(), options.clone()).await {
+            // Answers begin before there is a leader.
+            Ok(etcd) if etcd.revision().await.is_ok() => return etcd,
+            Ok(_) => None,
+            Err(error) => Some(error),
         };
-        let options = EtcdOptions {
-            compaction_interval: None,
-        };
-        let mut attempts = 0;
-        loop {
-            match Etcd::connect(&endpoints, clock.clone(), options.clone()).await {
-                Ok(etcd) => return etcd,
-                Err(error) => {
-                    attempts += 1;
-                    assert!(attempts < 600, "etcd does not answer: {error:?}");
-                    clock.sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
+        attempts += 1;
+        assert!(attempts < 600, "etcd does not answer: {error:?}");
+        clock.sleep(Duration::from_millis(50)).await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -107,6 +125,58 @@ async fn closing_ends_everything() {
     etcd.close().await;
     assert!(watch.next().await.is_none());
     assert!(matches!(etcd.get(b"a", None).await, Err(Error::Closed)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_may_fail() {
+    let Some(mut members) = Server::cluster("http", 3, &[]) else {
+        return;
+    };
+    let urls = members.iter().map(|member| member.url.clone()).collect();
+    let etcd = connect(Endpoints {
+        urls,
+        ..Endpoints::default()
+    })
+    .await;
+    let mut acknowledged = Vec::new();
+    for number in 0..60 {
+        if number == 20 {
+            // The member in use is the first.
+            members[0].kill();
+        }
+        let key = format!("k{number:02}");
+        let mut attempts = 0;
+        loop {
+            let txn = Txn::default().put(key.clone(), "v");
+            match etcd.txn(txn).await {
+                Ok(_) => break,
+                Err(error) => {
+                    attempts += 1;
+                    assert!(attempts < 100, "{error:?}");
+                    etcd.clock.sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        acknowledged.push(key);
+    }
+    let page = etcd.range(Range::new(Span::prefix("k"))).await.unwrap();
+    let found: Vec<_> = page.records.into_iter().map(|record| record.key).collect();
+    assert_eq!(found, acknowledged);
+    let from = WatchFrom::new(Span::all(), Revision(page.revision.0 - 1));
+    let mut watch = etcd.watch(from).await.unwrap();
+    assert_eq!(watch.next().await.unwrap().unwrap().events.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_sent_did_not_happen() {
+    let nobody = Endpoints {
+        urls: vec![format!("http://127.0.0.1:{}", free_port())],
+        ..Endpoints::default()
+    };
+    let connection = Connection::new(&nobody, Clock::system()).await.unwrap();
+    let status = connection.txn(TxnRequest::default()).await.unwrap_err();
+    let error = backend("committing", status);
+    assert!(!error.outcome_unknown(), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

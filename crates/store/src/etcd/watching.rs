@@ -4,7 +4,6 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use stdx::CancellationToken;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{
@@ -36,7 +35,6 @@ pub(super) async fn watch(
     closed: CancellationToken,
 ) -> Result<Watch, Error> {
     let WatchFrom { span, after } = from;
-    let (requests, receiver) = mpsc::channel(8);
     let create = WatchRequest {
         create: Some(WatchCreateRequest {
             key: super::start(&span),
@@ -47,11 +45,8 @@ pub(super) async fn watch(
         }),
         progress: None,
     };
-    // The channel is new and has room.
-    let _ = requests.try_send(create);
-    let stream = ReceiverStream::new(receiver);
-    let responses = connection.watch(stream).await;
-    let mut responses = responses.map_err(|status| backend(OPERATION, status))?;
+    let opened = connection.watch(create).await;
+    let (requests, mut responses) = opened.map_err(|status| backend(OPERATION, status))?;
     let first = responses.message().await;
     let first = first.map_err(|status| backend(OPERATION, status))?;
     let created = first.ok_or_else(ended_early)?;
