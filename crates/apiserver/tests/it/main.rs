@@ -1,0 +1,4 @@
+//! What clients see: a stock kubectl against the API server.
+
+mod cluster;
+mod kubectl;
