@@ -49,6 +49,18 @@ impl NodeSide {
         })
     }
 
+    /// The same with a socket of its own.
+    pub(crate) fn apart(&self) -> Result<Self, Error> {
+        let links = self.netns.run(|| (Links::open(), Netns::current()));
+        let (links, netns) = links.map_err(netns_failed)?;
+        Ok(Self {
+            instance: self.instance.clone(),
+            netns: netns.map_err(netns_failed)?,
+            links: links.map_err(failed)?,
+            ..*self
+        })
+    }
+
     pub(crate) fn netns(&self) -> &Netns {
         &self.netns
     }

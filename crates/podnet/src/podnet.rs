@@ -117,12 +117,14 @@ impl Podnet {
     /// Disconnects a pod and takes its address back. A pod that is not
     /// connected is fine.
     pub fn detach(&self, pod: &str) -> Result<(), Error> {
-        let mut inner = self.lock();
-        let Some(address) = inner.addresses.of(pod) else {
+        let Some(address) = self.lock().addresses.of(pod) else {
             return Ok(());
         };
-        inner.node.remove_pod(address)?;
-        inner.addresses.take_back(pod)?;
+        // The kernel makes who removes a link wait until nobody can be using
+        // it, some milliseconds. Others need not wait for that.
+        let mut apart = self.lock().node.apart()?;
+        apart.remove_pod(address)?;
+        self.lock().addresses.take_back(pod)?;
         debug!(pod, %address, "disconnected a pod");
         Ok(())
     }

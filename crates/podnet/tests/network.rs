@@ -1,10 +1,12 @@
 //! Nodes and pods as network namespaces, with real packets between them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::{
     fs,
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -197,7 +199,7 @@ fn talk(from: &Netns, to: &Netns, ip: IpAddr) -> IpAddr {
     seen.ip()
 }
 
-fn netns(path: &PathBuf) -> Netns {
+fn netns(path: &Path) -> Netns {
     Netns::open(path).unwrap()
 }
 
@@ -281,6 +283,54 @@ fn attaching_again_changes_nothing_and_detaching_frees() {
     let missing = network.attach("sandbox-c", &node.dir.path().join("none"));
     assert!(missing.is_err());
     assert_eq!(network.address("sandbox-c"), None, "no address for nothing");
+}
+
+/// Run by hand: `cargo test -p podnet -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn a_hundred_pods() {
+    if !prepared() {
+        return;
+    }
+    let node = Node::alone();
+    let network = node.open();
+    let paths: Vec<PathBuf> = (0..100).map(|pod| node.pod(&pod.to_string())).collect();
+    let clock = stdx::Clock::system();
+    let mut times: Vec<Duration> = paths
+        .iter()
+        .enumerate()
+        .map(|(pod, path)| {
+            let start = clock.now();
+            network.attach(&pod.to_string(), path).unwrap();
+            clock.since(start)
+        })
+        .collect();
+    times.sort();
+    println!(
+        "attach one by one: p50 {:?}, max {:?}",
+        times[50], times[99]
+    );
+    let start = clock.now();
+    for pod in 0..100 {
+        network.detach(&pod.to_string()).unwrap();
+    }
+    println!("detach a hundred: {:?}", clock.since(start));
+    let start = clock.now();
+    std::thread::scope(|scope| {
+        for (pod, path) in paths.iter().enumerate() {
+            let network = &network;
+            scope.spawn(move || network.attach(&pod.to_string(), path).unwrap());
+        }
+    });
+    println!("attach a hundred at once: {:?}", clock.since(start));
+    let start = clock.now();
+    std::thread::scope(|scope| {
+        for pod in 0..100 {
+            let network = &network;
+            scope.spawn(move || network.detach(&pod.to_string()).unwrap());
+        }
+    });
+    println!("detach a hundred at once: {:?}", clock.since(start));
 }
 
 #[test]

@@ -205,3 +205,6 @@ fn has_label(metadata: &ObjectMeta, label: &str) -> bool {
     let labels = metadata.labels.as_ref();
     labels.is_some_and(|labels| labels.contains_key(label))
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,7 +187,7 @@ impl Layout {
     fn filters(&self) -> Vec<Chain> {
         let jump = |chain: &'static str| Expr::Verdict(Verdict::Jump(chain.into()));
         let mut from_outside = new_connection();
-        from_outside.extend(self.from_outside());
+        from_outside.extend(self.outside());
         from_outside.push(jump("check-outside"));
         let mut any = new_connection();
         any.push(jump("check"));
@@ -278,7 +278,7 @@ impl Layout {
     /// Where connections are given their endpoints.
     fn translations(&self) -> Vec<Chain> {
         let jump = |chain: &'static str| Expr::Verdict(Verdict::Jump(chain.into()));
-        let mut outside = self.from_outside();
+        let mut outside = self.outside();
         outside.push(jump("translate-outside"));
         vec![
             Chain::base("nat-prerouting", ChainKind::Nat, Hook::Prerouting, -100)
@@ -312,7 +312,7 @@ impl Layout {
             lookup(Map::Hairpins.name(), Reg(0)),
             Expr::Verdict(Verdict::Goto("masquerade".into())),
         ];
-        let mut outside = self.from_outside();
+        let mut outside = self.outside();
         outside.push(Expr::Verdict(Verdict::Goto("masquerade".into())));
         let host = vec![
             Expr::Fib {
@@ -466,7 +466,7 @@ impl Layout {
     }
 
     /// Goes on for packets from outside the cluster's address ranges.
-    fn from_outside(&self) -> Vec<Expr> {
+    fn outside(&self) -> Vec<Expr> {
         let mut exprs = Vec::new();
         for cidr in &self.facts.cluster_cidrs {
             if cidr.address.is_ipv6() == self.facts.ipv6 {

@@ -11,13 +11,15 @@ use crate::{
     model::{Conditions, Endpoint, Protocol, ServicePort, SlicePort},
 };
 
+type Services = BTreeMap<String, (Service, Vec<EndpointSlice>)>;
+
 #[derive(Clone, Default)]
 struct Cluster {
-    services: Arc<Mutex<BTreeMap<String, (Service, Vec<EndpointSlice>)>>>,
+    services: Arc<Mutex<Services>>,
 }
 
 impl Cluster {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Service, Vec<EndpointSlice>)>> {
+    fn lock(&self) -> MutexGuard<'_, Services> {
         self.services.lock().unwrap()
     }
 

@@ -146,9 +146,11 @@ fn step_by_step_and_at_once_are_the_same() {
     let mut known: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     for _ in 0..2_000 {
         let number = (rng.next_u64() % 6) as u8;
-        let endpoints: Vec<u8> = (0..8).filter(|_| rng.next_u64() % 3 == 0).collect();
+        let endpoints: Vec<u8> = (0..8)
+            .filter(|_| rng.next_u64().is_multiple_of(3))
+            .collect();
         let name = number.to_string();
-        if rng.next_u64() % 4 == 0 {
+        if rng.next_u64().is_multiple_of(4) {
             known.remove(&number);
             state.remove(&owner(&name));
         } else {
@@ -156,7 +158,7 @@ fn step_by_step_and_at_once_are_the_same() {
             state.set_service(owner(&name), &service(number / 2), &[slice(&endpoints)]);
             known.insert(number, endpoints);
         }
-        if rng.next_u64() % 3 == 0 {
+        if rng.next_u64().is_multiple_of(3) {
             let changes = state.changes();
             for entry in &changes.remove {
                 let removed = there.entries.remove(&(entry.map, entry.key));

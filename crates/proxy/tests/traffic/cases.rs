@@ -6,8 +6,10 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
+use linux::link::{Address, Links, Scope};
 use proxy::{Backend, Conditions, HostPort, Owner, Protocol, Service};
 
 use crate::world::*;
@@ -208,6 +210,78 @@ fn affinity_keeps_a_client_with_an_endpoint_as_long_as_it_is_there() {
         BTreeSet::from([second])
     );
     assert_eq!(world.kernel.remembered().unwrap(), 1);
+}
+
+#[test]
+fn a_client_that_stays_away_is_forgotten() {
+    if !prepared() {
+        return;
+    }
+    let mut world = World::new();
+    let sticky = Service {
+        affinity_seconds: Some(1),
+        ..service(TCP)
+    };
+    world.set("web", &sticky, &[slice(TCP, &[0, 1, 2])]);
+    ask(&world.outside, CLUSTER_IP, PORT).unwrap();
+    assert_eq!(world.kernel.remembered().unwrap(), 1);
+    for _ in 0..1_000 {
+        if world.kernel.remembered().unwrap() == 0 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("still remembered");
+}
+
+#[test]
+fn the_nodes_own_server_answers_at_a_services_address() {
+    if !prepared() {
+        return;
+    }
+    let mut world = World::new();
+    serve(7, &world.node, &world.stop);
+    let mut endpoints = slice(TCP, &[0]);
+    endpoints.endpoints[0].addresses = vec![NODE_IP.into()];
+    // As that of the API server, it says of no node that it is on it.
+    endpoints.endpoints[0].node = None;
+    world.set("kubernetes", &service(TCP), &[endpoints]);
+    for (from, seen) in [
+        (&world.pods[0], IpAddr::from(pod_ip(0))),
+        (&world.node, NODE_IP.into()),
+        (&world.outside, OUTSIDE_IP.into()),
+    ] {
+        let answer = ask(from, CLUSTER_IP, PORT).unwrap();
+        let source = seen;
+        assert_eq!(answer, Answer { pod: 7, source });
+    }
+}
+
+#[test]
+fn exempt_addresses_are_answered_on_the_node() {
+    if !prepared() {
+        return;
+    }
+    let mut world = World::new();
+    let mut links = world.node.run(Links::open).unwrap().unwrap();
+    let lo = links.link("lo").unwrap().unwrap().index;
+    let address = Address {
+        link: lo,
+        address: DNS_IP.into(),
+        prefix: 32,
+        scope: Scope::HOST,
+        label: None,
+    };
+    links.add_address(&address).unwrap();
+    serve(7, &world.node, &world.stop);
+    let dns = Service {
+        cluster_ips: vec![DNS_IP.into()],
+        ..service(TCP)
+    };
+    world.set("dns", &dns, &[]);
+    for from in [&world.pods[0], &world.node] {
+        assert_eq!(ask(from, DNS_IP, 8080).unwrap().pod, 7);
+    }
 }
 
 #[test]

@@ -257,25 +257,25 @@ fn what_was_written_is_read_back_and_survives_a_restart() {
     for round in 0..300 {
         let number = (rng.next_u64() % 8) as u8;
         let pods: Vec<usize> = (0..13)
-            .filter(|pod| pod % 10 < 3 && rng.next_u64() % 2 == 0)
+            .filter(|pod| pod % 10 < 3 && rng.next_u64().is_multiple_of(2))
             .collect();
         let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp][usize::from(number % 3)];
         let mut service = Service {
             cluster_ips: vec![Ipv4Addr::new(10, 43, 0, number / 2).into()],
-            affinity_seconds: (rng.next_u64() % 2 == 0).then_some(60),
-            external_local: rng.next_u64() % 2 == 0,
-            internal_local: rng.next_u64() % 4 == 0,
+            affinity_seconds: (rng.next_u64().is_multiple_of(2)).then_some(60),
+            external_local: rng.next_u64().is_multiple_of(2),
+            internal_local: rng.next_u64().is_multiple_of(4),
             load_balancer_ips: vec![Ipv4Addr::new(203, 0, 113, number / 2).into()],
             source_ranges: ["192.0.2.0/24", "192.0.2.0/25", "198.51.100.0/24"]
                 .iter()
-                .filter(|_| rng.next_u64() % 2 == 0)
+                .filter(|_| rng.next_u64().is_multiple_of(2))
                 .map(|text| text.parse().unwrap())
                 .collect(),
             ..service(protocol)
         };
         service.ports[0].node_port = Some(30_000 + u16::from(number));
         let name = number.to_string();
-        if rng.next_u64() % 5 == 0 {
+        if rng.next_u64().is_multiple_of(5) {
             world.state.remove(&owner(&name));
         } else {
             world

@@ -40,7 +40,7 @@ pub struct World {
     pub pods: Vec<Netns>,
     pub state: State,
     pub kernel: Kernel,
-    stop: Arc<AtomicBool>,
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Who answered a client, and whom they saw.
@@ -182,6 +182,11 @@ pub fn ask(from: &Netns, to: Ipv4Addr, port: u16) -> io::Result<Answer> {
     ask_within(from, to, port, PATIENCE)
 }
 
+/// The same with less patience.
+pub fn ask_briefly(from: &Netns, to: Ipv4Addr, port: u16) -> io::Result<Answer> {
+    ask_within(from, to, port, SILENCE)
+}
+
 /// Whether a TCP connection gets no answer at all.
 pub fn is_silent(from: &Netns, to: Ipv4Addr, port: u16) -> bool {
     match ask_within(from, to, port, SILENCE) {
@@ -310,7 +315,7 @@ fn join(node: &Netns, other: &Netns, name: &str, here: Ipv4Addr, there: Ipv4Addr
 }
 
 /// Answers in a pod, over TCP and UDP, with its number and whom it sees.
-fn serve(number: usize, pod: &Netns, stop: &Arc<AtomicBool>) {
+pub fn serve(number: usize, pod: &Netns, stop: &Arc<AtomicBool>) {
     let (tcp, udp) = pod
         .run(|| {
             let address = ("0.0.0.0", POD_PORT);
