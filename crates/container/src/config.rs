@@ -216,6 +216,9 @@ pub struct Mount {
     pub container_path: PathBuf,
     /// What of the host; must exist.
     pub host_path: PathBuf,
+    /// What below `host_path`, relative; followed without leaving it, whatever
+    /// links a container may have put there, and made as a directory when absent.
+    pub sub_path: Option<PathBuf>,
     /// No writing through it.
     pub readonly: bool,
     /// No writing through mounts below it either; needs `readonly`.

@@ -16,7 +16,6 @@ use crate::protocol::{Operation, Record};
 use crate::runtime::EventKind;
 use crate::status::{ContainerState, FsUsage, Stats};
 
-const SIGKILL: i32 = 9;
 /// How long a killed process may take to be gone: it may hang in the kernel.
 const KILL_FOR: Duration = Duration::from_secs(30);
 
@@ -189,10 +188,11 @@ pub(super) async fn stop(shared: &Arc<Shared>, id: &str, timeout: Duration) -> R
     kill(shared, &found, id).await
 }
 
-async fn kill(shared: &Arc<Shared>, found: &Found, id: &str) -> Result<()> {
-    if let Err(error) = signal(found, id, SIGKILL).await {
-        // A monitor that died has taken the container with it, which shows below.
-        tracing::warn!(container = id, "{}", error.chain());
+async fn kill(shared: &Shared, found: &Found, id: &str) -> Result<()> {
+    // Not through the monitor, which has only to see it end.
+    let group = shared.group(&found.cgroup)?;
+    if let Err(error) = group.kill() {
+        tracing::warn!(container = id, "{}", cgroup_error("kill", &error).chain());
     }
     let after_ms = u64::try_from(KILL_FOR.as_millis()).unwrap_or(u64::MAX);
     let waited = shared.clock.timeout(KILL_FOR, ended(found)).await;

@@ -66,7 +66,7 @@ pub(super) async fn stream(
     shared: &Arc<Shared>,
     id: &str,
     command: &[String],
-    streams: Streams,
+    mut streams: Streams,
     kill_on_close: bool,
 ) -> Result<i32> {
     let found = shared.state.container(id)?;
@@ -75,7 +75,11 @@ pub(super) async fn stream(
         container: id.to_owned(),
         command: command.to_vec(),
         tty: streams.tty,
-        size: None,
+        // The program should find the size that is known already.
+        size: streams
+            .resize
+            .as_mut()
+            .and_then(|sizes| sizes.try_recv().ok()),
         kill_on_close,
     };
     if streams.tty {

@@ -23,6 +23,8 @@ use crate::status::{ContainerState, EXIT_KILLED, Stats, reason};
 
 /// How long a monitor may take to end its containers, which it kills.
 const STOP_FOR: Duration = Duration::from_secs(10);
+/// When to try again to reach a monitor that may live.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Makes a sandbox.
 pub(super) async fn run(shared: &Arc<Shared>, config: SandboxConfig) -> Result<String> {
@@ -152,7 +154,6 @@ fn spawn(shared: &Shared, directory: &SandboxDir) -> io::Result<Child> {
         .arg(&directory.0)
         .env_clear()
         .current_dir("/")
-        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
@@ -182,16 +183,37 @@ fn enter(shared: &Shared, file: SandboxFile, directory: SandboxDir, monitor_pid:
 }
 
 /// Follows a monitor until it ends. The task belongs to the connection: it ends
-/// with the monitor, or with the runtime, which it does not keep alive.
+/// with the monitor, or with the runtime, which it does not keep alive. A
+/// connection that breaks while the monitor lives is made anew.
 fn watch(shared: &Arc<Shared>, id: String, mut link: Link, monitor: Option<Child>) {
     let weak = Arc::downgrade(shared);
     tokio::spawn(async move {
-        while let Ok(answer) = link.receive().await {
+        loop {
+            while let Ok(answer) = link.receive().await {
+                let Some(shared) = Weak::upgrade(&weak) else {
+                    return;
+                };
+                if let Answer::Changed { container, record } = answer {
+                    containers::advance(&shared, &id, &container, record);
+                }
+            }
             let Some(shared) = Weak::upgrade(&weak) else {
                 return;
             };
-            if let Answer::Changed { container, record } = answer {
-                containers::advance(&shared, &id, &container, record);
+            let Ok(directory) = shared.state.sandbox_dir(&id) else {
+                break;
+            };
+            match greet(&id, &directory).await {
+                Ok(Some((again, _))) => {
+                    link = again;
+                    catch_up(&shared, &id, &directory);
+                }
+                Ok(None) => break,
+                // Only certainty may cost the containers their lives.
+                Err(error) => {
+                    tracing::error!(sandbox = id, "{}", error.chain());
+                    shared.clock.sleep(RETRY_AFTER).await;
+                }
             }
         }
         if let Some(mut monitor) = monitor {
@@ -209,6 +231,16 @@ fn watch(shared: &Arc<Shared>, id: String, mut link: Link, monitor: Option<Child
             );
         }
     });
+}
+
+/// Takes from the records what was not told.
+fn catch_up(shared: &Shared, id: &str, directory: &SandboxDir) {
+    for (container, _) in containers_of(shared, id) {
+        match directory.container(&container).read_record(0) {
+            Ok(record) => containers::advance(shared, id, &container, record),
+            Err(error) => tracing::error!(container, "{}", error.chain()),
+        }
+    }
 }
 
 /// The monitor has ended. Unless that was wanted, its containers are killed and
@@ -390,7 +422,7 @@ async fn adopt(shared: &Arc<Shared>, file: SandboxFile, directory: SandboxDir) -
     let live = if file.stopped {
         None
     } else {
-        greet(&id, &directory).await
+        greet(&id, &directory).await?
     };
     let pid = live.as_ref().map(|(_, pid)| *pid);
     enter(shared, file.clone(), directory.clone(), pid);
@@ -419,18 +451,33 @@ async fn adopt(shared: &Arc<Shared>, file: SandboxFile, directory: SandboxDir) -
 }
 
 /// Connects to a monitor that may be there: `None` when it is not.
-async fn greet(id: &str, directory: &SandboxDir) -> Option<(Link, i32)> {
+async fn greet(id: &str, directory: &SandboxDir) -> Result<Option<(Link, i32)>> {
     let asked = Asked {
         sandbox: id,
         directory,
         operation: "adopt the sandbox",
     };
-    let (_, hello) = asked.ask(Operation::Hello, &[]).await.ok()?;
-    let Answer::Hello { pid, .. } = hello else {
-        return None;
+    let hello = async {
+        let (_, hello) = asked.ask(Operation::Hello, &[]).await?;
+        let Answer::Hello { pid, .. } = hello else {
+            return Err(asked.failed(io::ErrorKind::InvalidData.into()));
+        };
+        let (link, _) = asked.ask(Operation::Subscribe, &[]).await?;
+        Ok((link, pid))
     };
-    let (link, _) = asked.ask(Operation::Subscribe, &[]).await.ok()?;
-    Some((link, pid))
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
+    const DEAD: [io::ErrorKind; 5] = [
+        NotFound,
+        ConnectionRefused,
+        ConnectionReset,
+        BrokenPipe,
+        UnexpectedEof,
+    ];
+    match hello.await {
+        Ok(live) => Ok(Some(live)),
+        Err(Error::Monitor { source, .. }) if DEAD.contains(&source.kind()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes writable layers that no container has.

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, openat, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
 /// What a mount point has to be.
@@ -55,6 +55,33 @@ pub(super) fn open(path: &Path, kind: Kind) -> io::Result<OwnedFd> {
         }
     }
     Ok(current)
+}
+
+/// Opens a path below a directory of the host without leaving it, making missing
+/// directories with the mode of the directory. Follows SafeMakeDir of
+/// pkg/volume/util/subpath/subpath_linux.go.
+pub(super) fn open_beneath(base: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let open = |path: &Path| openat2(base, path, flags, Mode::empty(), resolve);
+    match open(path) {
+        Err(Errno::NOENT) => {}
+        result => return Ok(result?),
+    }
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(base)?.st_mode & 0o7777);
+    let mut so_far = PathBuf::new();
+    for part in path.components() {
+        let parent = if so_far.as_os_str().is_empty() {
+            base.try_clone()?
+        } else {
+            open(&so_far)?
+        };
+        so_far.push(part);
+        if matches!(open(&so_far), Err(Errno::NOENT)) {
+            mkdirat(&parent, part.as_os_str(), mode)?;
+        }
+    }
+    Ok(open(path)?)
 }
 
 fn parts(path: &Path) -> VecDeque<OsString> {

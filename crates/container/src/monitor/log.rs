@@ -24,16 +24,20 @@ pub(super) struct Log {
     file: Option<File>,
     partial: [Vec<u8>; 2],
     buffer: Vec<u8>,
+    /// Whether the last write failed, which is complained of once.
+    failing: bool,
 }
 
 impl Log {
     /// Opens the file, making its directory. Without a path all is dropped.
     pub(super) fn open(path: Option<PathBuf>) -> io::Result<Log> {
+        let (partial, buffer) = Default::default();
         let mut log = Log {
             path,
             file: None,
-            partial: Default::default(),
-            buffer: Vec::new(),
+            partial,
+            buffer,
+            failing: false,
         };
         log.reopen()?;
         Ok(log)
@@ -101,12 +105,16 @@ impl Log {
     }
 
     fn flush(&mut self) {
-        if let Some(file) = &mut self.file
-            && !self.buffer.is_empty()
-            && let Err(error) = file.write_all(&self.buffer)
+        let Some(file) = self.file.as_mut().filter(|_| !self.buffer.is_empty()) else {
+            return;
+        };
+        let written = file.write_all(&self.buffer);
+        if let Err(error) = &written
+            && !self.failing
         {
             eprintln!("cannot write the log {:?}: {error}", self.path);
         }
+        self.failing = written.is_err();
     }
 }
 

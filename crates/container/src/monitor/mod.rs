@@ -62,10 +62,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return ExitCode::from(2);
     };
     match Monitor::start(SandboxDir(PathBuf::from(directory))) {
-        Ok(mut monitor) => {
-            report("");
-            monitor.run()
-        }
+        // A runtime that is gone takes the new sandbox with it.
+        Ok(mut monitor) if report("ready") => monitor.run(),
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
@@ -74,13 +73,13 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// Tells the runtime, which waits at the other end of standard output, that the
-/// sandbox is ready, or why it is not; then lets go of it.
-fn report(error: &str) {
+/// sandbox is ready, or why it is not; then lets go of it. False when it is gone.
+fn report(text: &str) -> bool {
     let mut stdout = io::stdout();
-    // A runtime that is gone will find the sandbox when it comes back.
-    let _ = stdout.write_all(if error.is_empty() { "ready" } else { error }.as_bytes());
-    let _ = stdout.flush();
-    let _ = process::place_fd(io::stderr().as_fd(), 1);
+    let told = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    told.is_ok() && process::place_fd(io::stderr().as_fd(), 1).is_ok()
 }
 
 struct Monitor {
@@ -121,8 +120,7 @@ impl Monitor {
     fn start(directory: SandboxDir) -> Result<Monitor, String> {
         let io = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         process::close_from(3, &[]);
-        // A session of its own already when the caller made one.
-        let _ = rustix::process::setsid();
+        rustix::process::setsid().map_err(|error| format!("start a session: {error}"))?;
         process::ignore_signal(SIGPIPE);
         IGNORED.into_iter().for_each(process::ignore_signal);
         let signals = SignalFd::new(&[SIGCHLD, SIGTERM]).map_err(io("take signals"))?;

@@ -155,10 +155,11 @@ fn hold(mount: &Mount) -> io::Result<Held> {
         require_shared(&mount.host_path)?;
     }
     let tree = open_tree(
-        CWD,
-        &mount.host_path,
+        &source(mount)?,
+        "",
         OpenTreeFlags::OPEN_TREE_CLONE
             | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_EMPTY_PATH
             | OpenTreeFlags::OPEN_TREE_CLOEXEC,
     )?;
     let mode = rustix::fs::fstat(&tree)?.st_mode;
@@ -190,6 +191,15 @@ fn hold(mount: &Mount) -> io::Result<Held> {
         kind,
         to: mount.container_path.clone(),
     })
+}
+
+/// Opens what is to be mounted.
+fn source(mount: &Mount) -> io::Result<OwnedFd> {
+    let base = open_path(&mount.host_path)?;
+    match &mount.sub_path {
+        Some(below) => destination::open_beneath(&base, below),
+        None => Ok(base),
+    }
 }
 
 /// Mounts of the container can reach the host only through a shared mount.

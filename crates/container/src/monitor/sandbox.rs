@@ -30,6 +30,9 @@ pub(super) struct Holder {
 pub(super) fn set_up(directory: &SandboxDir, file: &SandboxFile) -> Result<Option<Holder>> {
     let config = &file.config;
     enter_namespaces(directory, config)?;
+    if config.namespaces.network == NamespaceMode::Pod {
+        open_low_ports();
+    }
     for (name, value) in &config.sysctls {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
         std::fs::write(&path, value)
@@ -82,6 +85,18 @@ fn enter_namespaces(directory: &SandboxDir, config: &SandboxConfig) -> Result<()
         rustix::mount::mount_bind("/proc/self/ns/net", &path).map_err(|error| describe(&error))?;
     }
     Ok(())
+}
+
+/// In a network of its own a pod may use low ports and ping without being root,
+/// as containerd has it since 2.0.
+fn open_low_ports() {
+    for (file, value) in [
+        ("ip_unprivileged_port_start", "0"),
+        ("ping_group_range", "0 2147483647"),
+    ] {
+        // A kernel that has none of it needs none of it.
+        let _ = std::fs::write(format!("/proc/sys/net/ipv4/{file}"), value);
+    }
 }
 
 /// As large as containerd makes it.

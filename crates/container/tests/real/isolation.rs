@@ -353,6 +353,58 @@ async fn mounts_are_where_they_should_be() {
 }
 
 #[tokio::test]
+async fn a_sub_path_stays_below_its_volume() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let volume = node.path("volume");
+    fs::create_dir_all(volume.join("real")).unwrap();
+    fs::write(volume.join("real/file"), "content\n").unwrap();
+    std::os::unix::fs::symlink("real", volume.join("link")).unwrap();
+    std::os::unix::fs::symlink("/etc", volume.join("absolute")).unwrap();
+    std::os::unix::fs::symlink("../..", volume.join("up")).unwrap();
+    let mount = |sub: &str| Mount {
+        host_path: volume.clone(),
+        sub_path: Some(sub.into()),
+        container_path: "/data".into(),
+        ..Mount::default()
+    };
+    let out = output(&node, "cat /data", |config| {
+        config.mounts = vec![mount("link/file")]
+    })
+    .await;
+    assert_eq!(out, "content");
+    let out = output(&node, "touch /data/x", |config| {
+        config.mounts = vec![mount("new/er")]
+    })
+    .await;
+    assert_eq!(out, "");
+    assert!(volume.join("new/er/x").exists());
+    let sandbox = node
+        .runtime
+        .run_sandbox(node.sandbox_config("below"))
+        .await
+        .unwrap();
+    for sub in [
+        "absolute",
+        "absolute/new",
+        "up",
+        "up/new",
+        "../volume2",
+        "/etc",
+    ] {
+        let config = with(&node, "true", |config| config.mounts = vec![mount(sub)]);
+        let id = node
+            .runtime
+            .create_container(&sandbox, config)
+            .await
+            .unwrap();
+        assert!(node.runtime.start_container(&id).await.is_err(), "{sub}");
+    }
+    node.finish().await;
+}
+
+#[tokio::test]
 async fn links_do_not_lead_out() {
     let Some(node) = Node::new().await else {
         return;

@@ -367,6 +367,87 @@ async fn containers_of_a_pod_share_what_a_pod_shares() {
 }
 
 #[tokio::test]
+async fn a_given_network_is_joined() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let other = node
+        .runtime
+        .run_sandbox(node.sandbox_config("other"))
+        .await
+        .unwrap();
+    let netns = node.runtime.sandbox_status(&other).await.unwrap().netns;
+    let mut config = node.sandbox_config("joined");
+    config.namespaces.netns = netns.clone();
+    let sandbox = node.runtime.run_sandbox(config).await.unwrap();
+    assert_eq!(
+        node.runtime.sandbox_status(&sandbox).await.unwrap().netns,
+        netns
+    );
+    let one = node
+        .start_in(&other, node.container_config("one", "sleep 1000"))
+        .await;
+    let two = node
+        .start_in(&sandbox, node.container_config("two", "sleep 1000"))
+        .await;
+    let script = "readlink /proc/self/ns/net";
+    assert_eq!(node.sh(&one, script).await, node.sh(&two, script).await);
+    node.runtime.remove_sandbox(&sandbox).await.unwrap();
+    assert_eq!(node.sh(&one, "hostname").await, "other");
+    node.finish().await;
+}
+
+#[tokio::test]
+async fn a_monitor_stands_alone() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let (sandbox, _) = node
+        .start(node.container_config("alone", "sleep 1000"))
+        .await;
+    let pid = node
+        .runtime
+        .sandbox_status(&sandbox)
+        .await
+        .unwrap()
+        .monitor_pid
+        .unwrap();
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    let stat = read("stat");
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    // Session and group are its own, and it has one thread.
+    assert_eq!(
+        (fields[2], fields[3], fields[17]),
+        (&*pid.to_string(), &*pid.to_string(), "1")
+    );
+    let own = format!("{}/monitors/{sandbox}", node.cgroup);
+    for line in read("cgroup").lines() {
+        assert!(line.ends_with(&own), "{line}");
+    }
+    assert!(read("environ").is_empty());
+    // Its descriptors are the sandbox's, none of this process.
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .flatten();
+    let targets = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    for target in targets.map(|target| target.to_string_lossy().into_owned()) {
+        let known = ["/dev/null", "pipe:", "socket:", "anon_inode:", "pid:"];
+        let ours = target.contains("/monitor.log") || target.contains("/0.log");
+        assert!(
+            ours || known.iter().any(|start| target.starts_with(start)),
+            "{target}"
+        );
+    }
+    let memory = read("status");
+    let line = memory
+        .lines()
+        .find(|line| line.starts_with("RssAnon:"))
+        .unwrap();
+    eprintln!("a monitor's own memory: {line}");
+    node.finish().await;
+}
+
+#[tokio::test]
 async fn processes_can_be_shared() {
     let Some(node) = Node::new().await else {
         return;
