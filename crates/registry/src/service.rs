@@ -9,7 +9,7 @@ use crate::{failure, keys, stored};
 use async_trait::async_trait;
 use bytes::Bytes;
 use meta::object::Object as _;
-use meta::{Errors, Field, FieldError, GroupVersionKind, Status, Value, time, value};
+use meta::{Errors, Field, FieldError, GroupVersionKind, Path, Status, Value, time, value};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use store::{Guard, Op, Txn};
@@ -188,13 +188,9 @@ impl ServiceAllocator {
         } else {
             return Ok(());
         };
-        let field = Field::root(object).at(&["spec", "clusterIPs"]);
-        let mut errors = Errors::new();
-        errors.push(FieldError::invalid(
-            &field.path,
-            vec![ip.to_string()],
-            format!("failed to allocate IP {ip}: {why}"),
-        ));
+        let why = format!("failed to allocate IP {ip}: {why}");
+        let error = FieldError::invalid(&Path::new("spec.clusterIPs"), vec![ip.to_string()], why);
+        let errors = Errors(vec![error]);
         refuse(object, errors)
     }
 
@@ -207,32 +203,27 @@ impl ServiceAllocator {
         txn: &mut Txn,
     ) -> Result<(), Status> {
         let needs = needs_ports(object);
-        let mut taken = held.clone();
-        let mut errors = Errors::new();
-        let snapshot = object.clone();
-        let fields: Vec<Field<'_>> = Field::root(&snapshot)
-            .at(&["spec", "ports"])
-            .items()
+        let asked: Vec<i64> = object
+            .items_at(&["spec", "ports"])
+            .iter()
+            .map(|port| port.i64_at(&["nodePort"]).unwrap_or(0))
             .collect();
-        for (i, field) in fields.iter().enumerate() {
-            let asked = field.get("nodePort").int();
-            if asked == 0 && !needs {
+        let mut taken = held.clone();
+        let mut complaints = Vec::new();
+        for (i, asked) in asked.into_iter().enumerate() {
+            if (asked == 0 && !needs) || taken.contains(&asked) {
                 continue;
             }
-            let port = if asked == 0 {
-                self.free_port(registry, &taken).await?
-            } else {
-                asked
+            let port = match asked {
+                0 => self.free_port(registry, &taken).await?,
+                port => match self.why_not(registry, port).await? {
+                    Some(why) => {
+                        complaints.push((i, port, why));
+                        continue;
+                    }
+                    None => port,
+                },
             };
-            if taken.contains(&port) {
-                continue;
-            }
-            if asked != 0
-                && let Some(why) = self.why_not(registry, port).await?
-            {
-                errors.push(field.get("nodePort").invalid(why));
-                continue;
-            }
             taken.insert(port);
             hold_port(object, port, txn);
             let ports = object
@@ -242,7 +233,7 @@ impl ServiceAllocator {
                 slot.set_at(&["nodePort"], port);
             }
         }
-        refuse(object, errors)
+        refuse(object, port_errors(complaints))
     }
 
     async fn why_not(&self, registry: &Registry, port: i64) -> Result<Option<String>, Status> {
@@ -259,6 +250,12 @@ impl ServiceAllocator {
             .map_err(failure::store)?;
         Ok(held.map(|_| "provided port is already allocated".to_string()))
     }
+}
+
+fn port_errors(complaints: Vec<(usize, i64, String)>) -> Errors {
+    let ports = Path::new("spec.ports");
+    let error = |(i, port, why)| FieldError::invalid(&ports.index(i).child("nodePort"), port, why);
+    Errors(complaints.into_iter().map(error).collect())
 }
 
 fn refuse(object: &Value, errors: Errors) -> Result<(), Status> {
