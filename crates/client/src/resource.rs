@@ -74,6 +74,11 @@ impl Resource {
         }
     }
 
+    /// The namespace, unless the resource is meant in all.
+    pub fn namespace_name(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// Which resource this is.
     pub fn gvr(&self) -> &Gvr {
         &self.gvr

@@ -4,6 +4,7 @@ use client::Client;
 use client::events::Recorder;
 use informer::{Factory, Metrics, ObjectKey, Queue, Reconcile, Workers};
 use std::sync::Arc;
+use std::time::Duration;
 use stdx::{Clock, Importance, Rng, Supervisor};
 
 /// Settings that controllers read.
@@ -19,6 +20,9 @@ pub struct Options {
     pub node_cidr_mask_size_ipv4: u8,
     /// The prefix length of a node's IPv6 range.
     pub node_cidr_mask_size_ipv6: u8,
+    /// How long a namespace that shall go is left alone, so that every API server has heard of it
+    /// and lets nothing new in.
+    pub namespace_deletion_grace: Duration,
     /// How many terminated pods may stay.
     pub terminated_pod_gc_threshold: usize,
 }
@@ -31,6 +35,7 @@ impl Default for Options {
             service_cidrs: Vec::new(),
             node_cidr_mask_size_ipv4: 24,
             node_cidr_mask_size_ipv6: 64,
+            namespace_deletion_grace: Duration::from_secs(1),
             terminated_pod_gc_threshold: 12_500,
         }
     }

@@ -12,12 +12,16 @@ mod control;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
+mod garbage_collector;
 mod manager;
+mod namespace;
 mod pods;
 mod replica_set;
 mod replicas;
 mod replication_controller;
+mod root_ca;
 mod rule;
+mod service_account;
 mod services;
 #[cfg(test)]
 mod testing;
@@ -44,8 +48,12 @@ pub const CONTROLLERS: &[Controller] = &[
     deployment::CONTROLLER,
     endpoints::CONTROLLER,
     endpoint_slice::CONTROLLER,
+    garbage_collector::CONTROLLER,
+    namespace::CONTROLLER,
     replica_set::CONTROLLER,
     replication_controller::CONTROLLER,
+    root_ca::CONTROLLER,
+    service_account::CONTROLLER,
 ];
 
 #[cfg(test)]
