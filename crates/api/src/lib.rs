@@ -24,9 +24,9 @@ pub mod networking;
 pub mod node;
 pub mod print;
 pub mod rbac;
-pub mod scale;
 pub mod scheduling;
 pub mod schema;
+mod strategy;
 #[cfg(test)]
 mod table_tests;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! pkg/api/validation/objectmeta.go.
 
 use crate::kind::{Card, NameRule, Verbs};
-use meta::{Errors, Field, FieldError, labels, names};
+use meta::{Errors, Field, FieldError, Value, labels, names};
 use std::collections::BTreeSet;
 
 /// The most that all annotations together may weigh, in bytes.
@@ -65,7 +65,35 @@ pub fn immutable(field: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
 
 /// Whether two fields hold the same; absent and empty are the same.
 pub fn same(a: &Field<'_>, b: &Field<'_>) -> bool {
-    a.value == b.value || (a.is_empty() && b.is_empty())
+    same_value(a.value, b.value) || (a.is_empty() && b.is_empty())
+}
+
+/// Whether two values are the same where absent lists and objects are the same
+/// as empty ones, however deep: what Go calls a nil map is to it an empty map.
+pub(crate) fn same_value(a: Option<&Value>, b: Option<&Value>) -> bool {
+    match (a, b) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            a.iter()
+                .all(|(key, value)| same_value(Some(value), b.get(key)))
+                && b.iter()
+                    .all(|(key, value)| a.contains_key(key) || is_nothing(Some(value)))
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            let mut pairs = a.iter().zip(b);
+            a.len() == b.len() && pairs.all(|(a, b)| same_value(Some(a), Some(b)))
+        }
+        (a, b) => a == b || (is_nothing(a) && is_nothing(b)),
+    }
+}
+
+/// Absent, null, or an empty list or object.
+fn is_nothing(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(map)) => map.iter().all(|(_, value)| is_nothing(Some(value))),
+        Some(_) => false,
+    }
 }
 
 /// What is wrong with a name under a rule.
@@ -258,7 +286,7 @@ fn validate_managed_fields(entries: &Field<'_>, errors: &mut Errors) {
 mod tests {
     use super::*;
     use crate::kind::Kind as _;
-    use meta::{Value, value};
+    use meta::value;
 
     fn check(object: Value, expected: &[&str]) {
         let mut errors = Errors::new();
@@ -292,6 +320,20 @@ mod tests {
                 "metadata.finalizers[0]: Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified",
             ],
         );
+    }
+
+    #[test]
+    fn nothing_is_the_same_however_deep() {
+        let a = value!({"a": {"b": [], "c": {"d": null}}, "e": [{"f": 1}]});
+        for (b, same) in [
+            (value!({"e": [{"f": 1, "g": {}}]}), true),
+            (value!({"e": [{"f": 2}]}), false),
+            (value!({"e": [{"f": 1}], "a": {"b": [1]}}), false),
+            (value!({"e": [{"f": 1}], "h": false}), false),
+        ] {
+            assert_eq!(same_value(Some(&a), Some(&b)), same, "{b}");
+            assert_eq!(same_value(Some(&b), Some(&a)), same, "{b}");
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! authentication.k8s.io: who one is.
 
 pub mod selfsubjectreview;
-pub mod tokenrequest;
 pub mod tokenreview;
 
 use crate::kind::Kind;

@@ -21,7 +21,7 @@ pub(super) fn validate(spec: &Field<'_>, of_others: bool, errors: &mut Errors) {
         _ => {}
     }
     let user = spec.get("user");
-    if of_others && user.is_empty() && spec.get("groups").len() == 0 {
+    if of_others && user.is_empty() && spec.get("groups").is_empty() {
         let detail = "at least one of user or group must be specified";
         errors.push(FieldError::invalid(&user.path, user.str(), detail));
     }
@@ -94,10 +94,10 @@ fn validate_requirement(requirement: &Field<'_>, of_labels: bool, errors: &mut E
         errors.push(key.required("must be specified"));
     }
     match operator.str() {
-        "In" | "NotIn" if values.len() == 0 => {
+        "In" | "NotIn" if values.is_empty() => {
             errors.push(values.required("must be specified when `operator` is 'In' or 'NotIn'"))
         }
-        "Exists" | "DoesNotExist" if values.len() > 0 => errors.push(
+        "Exists" | "DoesNotExist" if !values.is_empty() => errors.push(
             values.forbidden("may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
         ),
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}

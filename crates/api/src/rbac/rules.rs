@@ -16,11 +16,11 @@ pub(super) fn validate(role: &Field<'_>, namespaced: bool, errors: &mut Errors) 
 
 fn validate_rule(rule: &Field<'_>, namespaced: bool, errors: &mut Errors) {
     let (verbs, urls) = (rule.get("verbs"), rule.get("nonResourceURLs"));
-    if verbs.len() == 0 {
+    if verbs.is_empty() {
         errors.push(verbs.required("verbs must contain at least one value"));
     }
     let (groups, resources) = (rule.get("apiGroups"), rule.get("resources"));
-    if urls.len() > 0 {
+    if !urls.is_empty() {
         if namespaced {
             errors.push(urls.invalid("namespaced rules cannot apply to non-resource URLs"));
         }
@@ -31,10 +31,10 @@ fn validate_rule(rule: &Field<'_>, namespaced: bool, errors: &mut Errors) {
         }
         return;
     }
-    if groups.len() == 0 {
+    if groups.is_empty() {
         errors.push(groups.required("resource rules must supply at least one api group"));
     }
-    if resources.len() == 0 {
+    if resources.is_empty() {
         errors.push(resources.required("resource rules must supply at least one resource"));
     }
 }
@@ -46,7 +46,7 @@ pub(super) fn validate_aggregation(role: &Field<'_>, errors: &mut Errors) {
         return;
     }
     let selectors = rule.get("clusterRoleSelectors");
-    if selectors.len() == 0 {
+    if selectors.is_empty() {
         let detail = "at least one clusterRoleSelector required if aggregationRule is non-nil";
         errors.push(selectors.required(detail));
     }

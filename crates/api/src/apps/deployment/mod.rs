@@ -37,7 +37,11 @@ impl Kind for Deployment {
     fn prepare_create(&self, object: &mut Value) {
         crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
     }
-    fn prepare_update(&self, object: &mut Value, _old: &Value, _door: Door) {
+    fn prepare_update(&self, object: &mut Value, old: &Value, door: Door) {
+        // A rollback rewrites annotations only: those count as well.
+        if door == Door::Main {
+            crate::strategy::count_change(object, old, "annotations");
+        }
         crate::core::pod::template::prepare(object.at_mut(&["spec", "template"]));
     }
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {

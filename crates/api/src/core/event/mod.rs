@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use meta::{Errors, Field, Value};
 use validate::Through;
 
+/// How long an event is kept.
+const TTL: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// Event.
 pub struct Event;
 
@@ -25,7 +28,7 @@ static CARD: Card = Card {
     verbs: Verbs::All,
     subresources: &[],
     schema: &crate::generated::core_v1::EVENT,
-    name: NameRule::Any,
+    name: NameRule::PathSegment,
     generation: false,
 };
 
@@ -50,6 +53,9 @@ impl Kind for Event {
     }
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(object, now)
+    }
+    fn ttl(&self) -> Option<std::time::Duration> {
+        Some(TTL)
     }
     fn creates_on_update(&self) -> bool {
         true

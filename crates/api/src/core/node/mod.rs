@@ -3,7 +3,7 @@
 mod columns;
 mod validate;
 
-use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Subresource, Verbs};
 use jiff::Timestamp;
 use meta::{Errors, Field, Value};
 
@@ -20,7 +20,14 @@ static CARD: Card = Card {
     categories: &[],
     namespaced: false,
     verbs: Verbs::All,
-    subresources: &[STATUS],
+    subresources: &[
+        Subresource {
+            name: "proxy",
+            verbs: &["create", "delete", "get", "patch", "update"],
+            body: Some(("", "v1", "NodeProxyOptions")),
+        },
+        STATUS,
+    ],
     schema: &crate::generated::core_v1::NODE,
     name: NameRule::Subdomain,
     generation: false,

@@ -73,7 +73,7 @@ pub(super) fn update(node: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
     }
     let (spec, before) = (node.get("spec"), old.get("spec"));
     let (cidrs, were) = (spec.get("podCIDRs"), before.get("podCIDRs"));
-    if were.len() > 0 && cidrs.value != were.value {
+    if !were.is_empty() && cidrs.value != were.value {
         errors.push(cidrs.forbidden(CIDR_STAYS));
     }
     let (id, was) = (spec.get("providerID"), before.get("providerID"));

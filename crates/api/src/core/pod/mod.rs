@@ -35,11 +35,6 @@ static CARD: Card = Card {
             body: Some(("", "v1", "Binding")),
         },
         Subresource {
-            name: "eviction",
-            verbs: &["create"],
-            body: Some(("policy", "v1", "Eviction")),
-        },
-        Subresource {
             name: "exec",
             verbs: &["create", "get"],
             body: Some(("", "v1", "PodExecOptions")),
@@ -118,6 +113,9 @@ impl Kind for Pod {
             "spec.hostNetwork" => object.is_true_at(&["spec", "hostNetwork"]).to_string(),
             _ => crate::print::text_at(object, name),
         }
+    }
+    fn returns_deleted(&self) -> bool {
+        true
     }
     fn grace(&self, object: &Value, asked: Option<i64>) -> Option<i64> {
         Some(strategy::grace(object, asked))

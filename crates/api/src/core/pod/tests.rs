@@ -262,7 +262,7 @@ fn volumes_are_of_one_served_type() {
             {"name": "f", "projected": {"sources": [
                 {"secret": {"name": "s", "items": [{"key": "a", "path": "p"}]}},
                 {"configMap": {"name": "m", "items": [{"key": "a", "path": "p"}]}},
-                {"serviceAccountToken": {"path": "t", "expirationSeconds": 5}}
+                {"serviceAccountToken": {"path": "/t", "expirationSeconds": 5}}
             ]}}
         ], "serviceAccountName": "sa"})),
         &[
@@ -279,6 +279,7 @@ fn volumes_are_of_one_served_type() {
             "spec.volumes[6].name: Required value",
             "spec.volumes[7].projected: Invalid value: \"m\": conflicting duplicate paths",
             "spec.volumes[7].projected.sources[2].serviceAccountToken.expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes",
+            "spec.volumes[7].projected.path: Invalid value: \"/t\": must be a relative path",
         ],
     );
 }

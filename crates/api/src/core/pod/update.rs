@@ -5,7 +5,7 @@
 use super::{qos, spec, validate};
 use crate::check::{self, INT32_MAX};
 use crate::fill::items;
-use crate::metadata::same;
+use crate::metadata::{same, same_value};
 use meta::{Errors, Field, FieldError, Quantity, Value};
 
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -30,11 +30,11 @@ pub(super) fn main(pod: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
     }
     let mut munged = spec.value.cloned().unwrap_or_default();
     forgive(&mut munged, &old);
-    if old.get("schedulingGates").len() > 0 {
+    if !old.get("schedulingGates").is_empty() {
         forgive_gated(&mut munged, &spec, &old, errors);
     }
     let before = old.value.cloned().unwrap_or_default();
-    if munged != before {
+    if !same_value(Some(&munged), Some(&before)) {
         errors.push(spec.forbidden(format!(
             "pod updates may not change fields other than {UPDATABLE}\n{}",
             diff(&before, &munged)
@@ -163,7 +163,7 @@ fn only_narrower_affinity(new: &Field<'_>, old: &Field<'_>, errors: &mut Errors)
         "nodeSelectorTerms",
     ];
     let (terms, before) = (new.at(&keys), old.at(&keys));
-    if before.len() == 0 {
+    if before.is_empty() {
         return;
     }
     if before.len() != terms.len() {
@@ -180,8 +180,8 @@ fn only_narrower_affinity(new: &Field<'_>, old: &Field<'_>, errors: &mut Errors)
 
 fn only_adds(term: &Field<'_>, before: &Field<'_>) -> bool {
     let lists = ["matchExpressions", "matchFields"];
-    let was_empty = lists.iter().all(|l| before.get(l).len() == 0);
-    let is_empty = lists.iter().all(|l| term.get(l).len() == 0);
+    let was_empty = lists.iter().all(|l| before.get(l).is_empty());
+    let is_empty = lists.iter().all(|l| term.get(l).is_empty());
     if was_empty {
         return is_empty;
     }
@@ -203,7 +203,7 @@ fn diff(old: &Value, new: &Value) -> String {
 }
 
 fn differ(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>) {
-    if old == new {
+    if same_value(old, new) {
         return;
     }
     if let (Some(Value::Object(a)), Some(Value::Object(b))) = (old, new) {

@@ -9,10 +9,10 @@ pub(super) fn create(pod: &Field<'_>, errors: &mut Errors) {
     pod_and_spec(pod, errors);
     let spec = pod.get("spec");
     let ephemeral = spec.get("ephemeralContainers");
-    if ephemeral.len() > 0 {
+    if !ephemeral.is_empty() {
         errors.push(ephemeral.forbidden("cannot be set on create"));
     }
-    if !spec.get("nodeName").is_empty() && spec.get("schedulingGates").len() > 0 {
+    if !spec.get("nodeName").is_empty() && !spec.get("schedulingGates").is_empty() {
         let detail = "cannot be set until all schedulingGates have been cleared";
         errors.push(spec.get("nodeName").forbidden(detail));
     }
@@ -45,7 +45,7 @@ pub(crate) fn template(template: &Field<'_>, errors: &mut Errors) {
     spec::validate(&spec, false, errors);
     seccomp_agrees(&metadata, &spec, errors);
     let ephemeral = spec.get("ephemeralContainers");
-    if ephemeral.len() > 0 {
+    if !ephemeral.is_empty() {
         errors.push(ephemeral.forbidden("ephemeral containers not allowed in pod template"));
     }
 }

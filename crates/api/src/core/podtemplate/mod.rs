@@ -45,6 +45,9 @@ impl Kind for PodTemplate {
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
         crate::core::pod::template::warnings(object, old, &["template"])
     }
+    fn returns_deleted(&self) -> bool {
+        true
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }

@@ -63,6 +63,9 @@ impl Kind for ReplicationController {
     fn field(&self, object: &Value, name: &str) -> String {
         crate::print::count_at(object, name)
     }
+    fn orphans_by_default(&self) -> bool {
+        true
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }

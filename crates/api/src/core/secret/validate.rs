@@ -61,16 +61,12 @@ fn validate_type(secret: &Field<'_>, data: &Field<'_>, errors: &mut Errors) {
         }
         "kubernetes.io/dockercfg" => validate_docker(data, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => validate_docker(data, ".dockerconfigjson", errors),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                errors.push(missing("username"));
-                errors.push(missing("password"));
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            errors.push(missing("username"));
+            errors.push(missing("password"));
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.get("ssh-privatekey").is_empty() {
-                errors.push(missing("ssh-privatekey"));
-            }
+        "kubernetes.io/ssh-auth" if data.get("ssh-privatekey").is_empty() => {
+            errors.push(missing("ssh-privatekey"));
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

@@ -114,7 +114,7 @@ fn validate_kept(spec: &Field<'_>, old: &Field<'_>, list: &str, one: &str, error
     let mut complain = |i: usize, detail: String| {
         errors.push(FieldError::invalid(&new.path.index(i), shown(), detail));
     };
-    if before.len() > new.len() && new.len() == 0 {
+    if before.len() > new.len() && new.is_empty() {
         complain(0, format!("primary {one} can not be unset"));
     }
     for (i, (a, b)) in before.items().zip(new.items()).enumerate() {

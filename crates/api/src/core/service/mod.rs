@@ -5,6 +5,7 @@ mod columns;
 mod defaults;
 mod strategy;
 mod validate;
+mod warnings;
 
 use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Verbs};
 use jiff::Timestamp;
@@ -60,7 +61,10 @@ impl Kind for Service {
         };
     }
     fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        warnings(object)
+        warnings::of(object)
+    }
+    fn returns_deleted(&self) -> bool {
+        true
     }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
@@ -88,19 +92,6 @@ pub(crate) fn externally_accessible(spec: &Value) -> bool {
 /// Whether nodes must say if they have endpoints of their own.
 pub(crate) fn needs_health_check(spec: &Value) -> bool {
     spec.str_at(&["type"]) == "LoadBalancer" && spec.str_at(&["externalTrafficPolicy"]) == "Local"
-}
-
-fn warnings(service: &Value) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let spec = |key| service.str_at(&["spec", key]);
-    if spec("clusterIP") == "None" && spec("sessionAffinity") == "ClientIP" {
-        warnings.push("spec.SessionAffinity is ignored for headless services".into());
-    }
-    if spec("type") != "ExternalName" && !spec("externalName").is_empty() {
-        let text = "spec.externalName is ignored when spec.type is not \"ExternalName\"";
-        warnings.push(text.into());
-    }
-    warnings
 }
 
 #[cfg(test)]

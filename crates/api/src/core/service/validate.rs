@@ -17,7 +17,7 @@ pub(super) fn create(service: &Field<'_>, errors: &mut Errors) {
     let ports = spec.get("ports");
     let ty = spec.get("type");
     let headless = is_headless(&spec);
-    if ports.len() == 0 && !headless && ty.str() != "ExternalName" {
+    if ports.is_empty() && !headless && ty.str() != "ExternalName" {
         errors.push(ports.required(""));
     }
     validate_type(&spec, headless, errors);
@@ -68,7 +68,7 @@ pub(super) fn update(service: &Field<'_>, old: &Field<'_>, errors: &mut Errors) 
 /// What is wrong with the status of a service.
 pub(super) fn status(service: &Field<'_>, errors: &mut Errors) {
     let ingress = service.at(&["status", "loadBalancer", "ingress"]);
-    if service.at(&["spec", "type"]).str() != "LoadBalancer" && ingress.len() > 0 {
+    if service.at(&["spec", "type"]).str() != "LoadBalancer" && !ingress.is_empty() {
         let detail = "may only be used when `spec.type` is 'LoadBalancer'";
         errors.push(ingress.forbidden(detail));
         return;
@@ -218,7 +218,7 @@ fn validate_source_ranges(service: &Field<'_>, errors: &mut Errors) {
         let value = Value::from(text.trim());
         check::cidr(&Field::new(path.clone(), Some(&value)), errors);
     };
-    if ranges.len() > 0 {
+    if !ranges.is_empty() {
         // Upstream's path is spelt as the Go field is.
         let path = spec.path.child("LoadBalancerSourceRanges");
         if !balances {

@@ -49,6 +49,9 @@ impl Kind for ServiceAccount {
             _ => Vec::new(),
         }
     }
+    fn returns_deleted(&self) -> bool {
+        true
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }

@@ -33,6 +33,9 @@ impl Kind for EndpointSlice {
     fn default(&self, object: &mut Value) {
         validate::default(object);
     }
+    fn prepare_update(&self, object: &mut Value, old: &Value, _door: Door) {
+        crate::strategy::count_change(object, old, "labels");
+    }
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
         validate::create(object, errors);
     }

@@ -60,7 +60,7 @@ fn validate_endpoints(endpoints: &Field<'_>, ty: &str, errors: &mut Errors) {
 }
 
 fn validate_addresses(addresses: &Field<'_>, ty: &str, errors: &mut Errors) {
-    if addresses.len() == 0 {
+    if addresses.is_empty() {
         errors.push(addresses.required("must contain at least 1 address"));
     } else if addresses.len() > ADDRESSES_MAX {
         errors.push(addresses.too_many(ADDRESSES_MAX));

@@ -22,7 +22,7 @@ static CARD: Card = Card {
     verbs: Verbs::All,
     subresources: &[],
     schema: &crate::generated::events_v1::EVENT,
-    name: NameRule::Any,
+    name: NameRule::PathSegment,
     generation: false,
 };
 

@@ -22,7 +22,7 @@ static CARD: Card = Card {
     verbs: Verbs::All,
     subresources: &[],
     schema: &crate::generated::networking_v1::IP_ADDRESS,
-    name: NameRule::Any,
+    name: NameRule::PathSegment,
     generation: false,
 };
 

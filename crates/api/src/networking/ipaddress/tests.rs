@@ -19,7 +19,7 @@ fn an_address_is_called_by_itself() {
         &IPAddress,
         value!({"metadata": {"name": "::01"}, "spec": {"parentRef": {"resource": "services"}}}),
         &[
-            "metadata.name: Invalid value: \"::01\": must be a canonical format IP address",
+            "metadata.name: Invalid value: \"::01\": must be in canonical form (\"::1\")",
             "spec.parentRef.name: Required value",
         ],
     );

@@ -9,9 +9,11 @@ pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
     let name = object.at(&["metadata", "name"]);
     match name.str().parse::<IpAddr>() {
         Ok(ip) if ip.to_string() == name.str() => {}
-        Ok(_) => errors.push(name.invalid("must be a canonical format IP address")),
+        Ok(ip) => {
+            errors.push(name.invalid(format!("must be in canonical form ({:?})", ip.to_string())))
+        }
         Err(_) if name.is_empty() => {}
-        Err(_) => errors.push(name.invalid("must be a valid IP address")),
+        Err(_) => crate::check::ip(&name, errors),
     }
     let parent = object.at(&["spec", "parentRef"]);
     if !parent.is_present() {

@@ -2,15 +2,19 @@
 //! pkg/apis/networking/validation/validation.go.
 
 use crate::check;
-use crate::metadata::immutable;
-use meta::{Errors, Field};
+use meta::{Errors, Field, FieldError};
 
 pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
     let cidrs = object.at(&["spec", "cidrs"]);
-    match cidrs.len() {
-        0 => errors.push(cidrs.required("at least one CIDR required")),
-        1 | 2 => {}
-        _ => errors.push(cidrs.invalid("only up to two CIDRs")),
+    if cidrs.is_empty() {
+        errors.push(cidrs.required("at least one CIDR required"));
+        return;
+    }
+    if cidrs.len() > 2 {
+        let shown = object.get("spec").value.cloned().unwrap_or_default();
+        let detail = "may only hold up to 2 values";
+        errors.push(FieldError::invalid(&cidrs.path, shown, detail));
+        return;
     }
     cidrs.items().for_each(|cidr| check::cidr(&cidr, errors));
     let fours = cidrs.items().filter(|c| !c.str().contains(':')).count();
@@ -19,7 +23,21 @@ pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
     }
 }
 
+/// Ranges stay; a second one, of the other family, may come.
 pub(super) fn update(object: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
     let keys = ["spec", "cidrs"];
-    immutable(&object.at(&keys), &old.at(&keys), errors);
+    let (cidrs, before) = (object.at(&keys), old.at(&keys));
+    let grows = before.len() == 1 && cidrs.len() == 2;
+    if before.len() != cidrs.len() && !grows {
+        errors.push(cidrs.invalid("field is immutable"));
+        return;
+    }
+    for (cidr, was) in cidrs.items().zip(before.items()) {
+        if cidr.str() != was.str() {
+            errors.push(cidr.invalid("field is immutable"));
+        }
+    }
+    if grows {
+        create(object, errors);
+    }
 }

@@ -38,7 +38,7 @@ fn validate_weight(term: &Field<'_>, errors: &mut Errors) {
 
 fn validate_node_selector(selector: &Field<'_>, errors: &mut Errors) {
     let terms = selector.get("nodeSelectorTerms");
-    if terms.len() == 0 {
+    if terms.is_empty() {
         errors.push(terms.required("must have at least one node selector term"));
     }
     for term in terms.items() {
@@ -58,10 +58,10 @@ fn validate_node_term(term: &Field<'_>, any_value: bool, errors: &mut Errors) {
 fn validate_node_requirement(requirement: &Field<'_>, any_value: bool, errors: &mut Errors) {
     let (operator, values) = (requirement.get("operator"), requirement.get("values"));
     match operator.str() {
-        "In" | "NotIn" if values.len() == 0 => {
+        "In" | "NotIn" if values.is_empty() => {
             errors.push(values.required("must be specified when `operator` is 'In' or 'NotIn'"))
         }
-        "Exists" | "DoesNotExist" if values.len() > 0 => errors.push(
+        "Exists" | "DoesNotExist" if !values.is_empty() => errors.push(
             values.forbidden("may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
         ),
         "Gt" | "Lt" if values.len() != 1 => errors.push(
@@ -134,7 +134,7 @@ fn validate_label_keys(term: &Field<'_>, errors: &mut Errors) {
     let selector = term.get("labelSelector");
     let (matching, mismatching) = (term.get("matchLabelKeys"), term.get("mismatchLabelKeys"));
     for keys in [&matching, &mismatching] {
-        if keys.len() > 0 && !selector.is_present() {
+        if !keys.is_empty() && !selector.is_present() {
             errors.push(keys.forbidden("must not be specified when labelSelector is not set"));
         } else {
             keys.items()

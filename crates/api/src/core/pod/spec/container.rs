@@ -35,7 +35,7 @@ pub(super) fn validate(spec: &Field<'_>, context: &Context<'_>, errors: &mut Err
 }
 
 fn validate_regular(containers: &Field<'_>, context: &Context<'_>, errors: &mut Errors) {
-    if containers.len() == 0 {
+    if containers.is_empty() {
         errors.push(containers.required(""));
         return;
     }
@@ -84,7 +84,7 @@ fn validate_init(spec: &Field<'_>, context: &Context<'_>, errors: &mut Errors) {
             }
         }
         let resize = container.get("resizePolicy");
-        if resize.len() > 0 {
+        if !resize.is_empty() {
             errors.push(resize.invalid("must not be set for init containers"));
         }
     }
@@ -211,7 +211,7 @@ fn validate_restart(container: &Field<'_>, errors: &mut Errors) {
         container.get("restartPolicy"),
         container.get("restartPolicyRules"),
     );
-    if rules.len() > 0 && !policy.is_present() {
+    if !rules.is_empty() && !policy.is_present() {
         errors.push(policy.required("must specify restartPolicy when restart rules are used"));
     }
     check::one_of(&policy, &["Always", "Never", "OnFailure"], errors);

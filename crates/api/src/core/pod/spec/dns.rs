@@ -24,7 +24,7 @@ fn validate_config(spec: &Field<'_>, errors: &mut Errors) {
             errors.push(config.required("must provide `dnsConfig` when `dnsPolicy` is None"));
             return;
         }
-        if servers.len() == 0 {
+        if servers.is_empty() {
             errors.push(
                 servers
                     .required("must provide at least one DNS nameserver when `dnsPolicy` is None"),

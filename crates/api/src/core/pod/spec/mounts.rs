@@ -25,7 +25,7 @@ pub(super) fn validate(container: &Field<'_>, context: &Context<'_>, errors: &mu
         validate_recursive_read_only(&place, errors);
     }
     let devices = container.get("volumeDevices");
-    if devices.len() > 0 {
+    if !devices.is_empty() {
         errors.push(check::unsupported(&devices, "volumeDevices"));
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn validate(resources: &Field<'_>, errors: &mut Errors) {
     if huge && !names.iter().any(|n| matches!(*n, "cpu" | "memory")) {
         errors.push(resources.forbidden("HugePages require cpu or memory"));
     }
-    if resources.get("claims").len() > 0 {
+    if !resources.get("claims").is_empty() {
         errors.push(check::unsupported(&resources.get("claims"), "claims"));
     }
 }

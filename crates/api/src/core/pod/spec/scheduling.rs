@@ -141,7 +141,7 @@ fn validate_spread_keys(constraint: &Field<'_>, errors: &mut Errors) {
         constraint.get("matchLabelKeys"),
         constraint.get("labelSelector"),
     );
-    if keys.len() == 0 {
+    if keys.is_empty() {
         return;
     }
     if !selector.is_present() {

@@ -243,10 +243,6 @@ fn downward_api_projection<'a>(source: &Field<'a>, paths: &mut Paths<'a, '_>, er
 }
 
 fn token_projection<'a>(source: &Field<'a>, paths: &mut Paths<'a, '_>, errors: &mut Errors) {
-    let path = source.get("path");
-    check::required(&path, errors);
-    check::local_free_path(&path, errors);
-    paths.take(path.str(), path.str(), errors);
     let seconds = source.get("expirationSeconds");
     if seconds.int() < 10 * 60 {
         errors.push(seconds.invalid("may not specify a duration less than 10 minutes"));
@@ -254,4 +250,8 @@ fn token_projection<'a>(source: &Field<'a>, paths: &mut Paths<'a, '_>, errors: &
     if seconds.int() > 1 << 32 {
         errors.push(seconds.invalid("may not specify a duration larger than 2^32 seconds"));
     }
+    // Upstream's path names the volume, and other files may take the token's.
+    let path = Field::new(paths.volume.child("path"), source.get("path").value);
+    check::required(&path, errors);
+    check::local_free_path(&path, errors);
 }
