@@ -128,19 +128,29 @@ pub fn subdirectories(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Writes a file whole.
+/// Writes a file whole. Only root may read it, as it may hold secrets.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let bytes = serde_json::to_vec(value).map_err(|source| Error::Damaged {
         path: path.to_owned(),
         source,
     })?;
-    write_whole(path, &bytes)
+    write_whole(path, &bytes, 0o600)
 }
 
-/// Writes a file whole.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file whole, with this mode.
+pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
     let next = path.with_extension("next");
-    std::fs::write(&next, bytes).map_err(failed("write", &next))?;
+    let mut options = std::fs::OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&next);
+    file.and_then(|mut file| file.write_all(bytes))
+        .map_err(failed("write", &next))?;
     std::fs::rename(&next, path).map_err(failed("replace", path))
 }
 

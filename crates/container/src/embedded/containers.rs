@@ -124,7 +124,7 @@ fn make_layer(layer: &Path, config: &ContainerConfig) -> Result<()> {
     let top = top.unwrap_or(Path::new("/"));
     let like = std::fs::metadata(top).map_err(failed("read", top))?;
     let mut private = std::fs::DirBuilder::new();
-    private.mode(0o711);
+    private.mode(0o700);
     private.create(layer).map_err(failed("create", layer))?;
     for name in ["upper", "work", "rootfs"] {
         let path = layer.join(name);

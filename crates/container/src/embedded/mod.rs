@@ -79,9 +79,13 @@ struct Shared {
 impl Embedded {
     /// Opens the directories, adopts the sandboxes whose monitors live, and clears
     /// away what is left of the others.
-    pub async fn open(config: Config) -> Result<Embedded> {
-        for directory in [&config.run_dir, &config.data_dir] {
+    pub async fn open(mut config: Config) -> Result<Embedded> {
+        for directory in [&mut config.run_dir, &mut config.data_dir] {
             make_private(directory).map_err(failed("create", directory))?;
+            // The kernel's mount table knows no symbolic links.
+            *directory = directory
+                .canonicalize()
+                .map_err(failed("resolve", directory))?;
         }
         let cgroups = Cgroups::detect().map_err(|error| cgroup_error("find cgroups", &error))?;
         let shared = Arc::new(Shared {
@@ -145,7 +149,7 @@ fn make_private(directory: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o711)
+        .mode(0o700)
         .create(directory)
 }
 

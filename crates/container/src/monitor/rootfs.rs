@@ -350,7 +350,8 @@ fn mount_kernel(plan: &Plan<'_>, privileged: bool, views: Vec<(String, OwnedFd)>
     // With version 2 the one view takes the place itself.
     let one_view = views.iter().any(|(name, _)| name.is_empty());
     for special in all {
-        if !owned(special.path) && !(one_view && special.path == "/sys/fs/cgroup") {
+        let replaced = one_view && special.path == "/sys/fs/cgroup";
+        if !owned(special.path) && !replaced {
             let what = |error: io::Error| format!("mount {}: {error}", special.path);
             mount_special(&special).map_err(what)?;
         }

@@ -132,7 +132,7 @@ fn write_etc(directory: &SandboxDir, config: &SandboxConfig) -> Result<()> {
         ("hostname", format!("{}\n", hostname(config)).into_bytes()),
     ];
     for (name, bytes) in files {
-        write_whole(&directory.etc(name), &bytes).map_err(|error| error.chain())?;
+        write_whole(&directory.etc(name), &bytes, 0o644).map_err(|error| error.chain())?;
     }
     Ok(())
 }

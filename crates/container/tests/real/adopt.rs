@@ -60,6 +60,35 @@ async fn a_new_runtime_adopts_what_runs() {
 }
 
 #[tokio::test]
+async fn a_killed_runtime_leaves_its_containers_running() {
+    let Some(mut node) = Node::new().await else {
+        return;
+    };
+    let script = "while [ ! -e /tmp/go ]; do echo tick; sleep 0.02; done; echo last; exit 12";
+    let directory = node.path("");
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_container-monitor"))
+        .args(["run", directory.to_str().unwrap(), &node.cgroup, script])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut id = String::new();
+    let mut stdout = std::io::BufReader::new(process.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut id).unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let ticks = || node.log("run").lines().count();
+    let before = ticks();
+    until("the log goes on", async || ticks() > before + 3).await;
+    node.runtime = Embedded::open(node.config.clone()).await.unwrap();
+    let status = node.runtime.container_status(id.trim()).await.unwrap();
+    assert_eq!(status.state, ContainerState::Running);
+    assert_eq!(node.sh(id.trim(), "touch /tmp/go; echo ok").await, "ok");
+    assert_eq!(node.exited(id.trim()).await.exit_code, 12);
+    assert!(node.log("run").ends_with("stdout F last"));
+    node.finish().await;
+}
+
+#[tokio::test]
 async fn what_ended_meanwhile_is_known() {
     let Some(node) = Node::new().await else {
         return;

@@ -15,10 +15,8 @@ pub(super) fn write(path: &Path, value: &str) -> Result<()> {
         .write(true)
         .open(path)
         .map_err(failed("open", path))?;
-    match file.write(value.as_bytes()) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(failed("write", path)(source)),
-    }
+    file.write_all(value.as_bytes())
+        .map_err(failed("write", path))
 }
 
 /// A value in a file that holds one number; `max` is `None`.
