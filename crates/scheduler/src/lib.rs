@@ -1,11 +1,23 @@
 //! The scheduler: which node a pod goes to.
 //!
-//! [`Scheduler`] is a core without I/O: events in, decisions out. Inside,
-//! [`cluster`] is a database of columns that events keep up to date, [`queue`]
+//! [`Scheduler`] is a core without I/O: events in, decisions out. Inside, the
+//! `cluster` is a database of columns that events keep up to date, the `queue`
 //! holds the pods that wait, and a cycle takes one pod through the plugins of
-//! the [`framework`]. The plugins are a file each under `plugins/`, with one
-//! table. What is feasible, what is better, and the words for what is not, are
-//! those of upstream's kube-scheduler.
+//! the `framework`. The plugins are a file each under `plugins/`, with one
+//! table. [`Runner`] gives the core its hands: watches feed it, and what it
+//! decides goes to the API server.
+//!
+//! What is feasible, what is better, and the words for what is not, are those of
+//! upstream's kube-scheduler. It differs on purpose in these points:
+//!
+//! - A pod that finds no node at all waits for one to come, where upstream tries
+//!   it again and again.
+//! - Nothing is preempted. The second sentence of the message of a pod that fits
+//!   nowhere is there when it is true, see `preemption`.
+//! - An event wakes a pod that other pods' anti-affinity kept away also when it
+//!   is one of those pods that leaves; upstream overlooks that.
+//! - A plugin that would reject no node, or score all alike, is not asked.
+//! - Claims to volumes and devices, and groups of pods, are refused by name.
 
 mod affinity;
 mod cluster;

@@ -191,3 +191,63 @@ async fn a_name_that_was_given_anew_is_another_pod() {
     fixture.pass(1).await;
     assert_eq!(fixture.node_of("p").as_deref(), Some("a"));
 }
+
+/// Bindings are refused at random, watches are cut off, pods leave and come:
+/// in the end every pod has a node, no node has too much, and nobody was bound
+/// twice.
+#[tokio::test(start_paused = true)]
+async fn trouble_delays_but_breaks_nothing() {
+    for seed in 0..8 {
+        let fixture = Fixture::start();
+        let random = Rng::seeded(seed);
+        let accepted = Arc::new(Mutex::new(std::collections::BTreeMap::new()));
+        let (seen, dice) = (Arc::clone(&accepted), random.fork());
+        fixture.api.react(move |method, path| {
+            if method != "POST" || !path.contains("/binding") {
+                return None;
+            }
+            if dice.chance(0.3) {
+                return Some(Refusal::new(500, "InternalError", "no luck"));
+            }
+            *seen.lock().unwrap().entry(path.to_owned()).or_insert(0) += 1;
+            None
+        });
+        (0..4).for_each(|at| fixture.node(&format!("n{at}"), "4"));
+        for at in 0..40 {
+            fixture.pod(&format!("p{at}"), "500m");
+            if random.chance(0.2) {
+                fixture.pass(1).await;
+            }
+            if random.chance(0.1) {
+                fixture.api.compact();
+            }
+            if at > 5 && random.chance(0.2) {
+                let gone = format!("p{}", random.below(at));
+                if fixture.api.get("pods", "default", &gone).is_some() {
+                    fixture.api.remove("pods", "default", &gone);
+                }
+            }
+        }
+        fixture.node("late", "8");
+        fixture.pass(300).await;
+        let mut taken = std::collections::BTreeMap::new();
+        for pod in fixture.api.list("pods") {
+            let node = pod["spec"]["nodeName"].as_str();
+            let node = node.unwrap_or_else(|| panic!("seed {seed}: {pod} has no node"));
+            *taken.entry(node.to_owned()).or_insert(0) += 500;
+        }
+        for (node, milli_cpu) in taken {
+            let room = if node == "late" { 8000 } else { 4000 };
+            assert!(
+                milli_cpu <= room,
+                "seed {seed}: {node} has {milli_cpu}m of {room}m"
+            );
+        }
+        let twice: Vec<_> = accepted.lock().unwrap().clone().into_iter().collect();
+        assert!(
+            twice.iter().all(|(_, times)| *times == 1),
+            "seed {seed}: {twice:?}"
+        );
+        assert_eq!(fixture.handle.pending(), Pending::default(), "seed {seed}");
+    }
+}
