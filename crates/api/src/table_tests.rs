@@ -147,3 +147,106 @@ fn every_kind_survives_an_empty_object() {
         }
     }
 }
+
+/// An object with every field that its schema knows.
+fn full(of: &meta::schema::Struct, depth: usize) -> meta::Value {
+    let fields = of.fields.iter().filter(|f| f.json != "managedFields");
+    let entries = fields.map(|f| (f.json.to_string(), full_value(&f.ty, depth)));
+    meta::Value::Object(entries.collect())
+}
+
+fn full_value(ty: &meta::schema::Type, depth: usize) -> meta::Value {
+    use meta::schema::Type;
+    use meta::{Value, value};
+    if depth == 0 {
+        return Value::Null;
+    }
+    match ty {
+        Type::String => "a".into(),
+        Type::Int32 | Type::Int64 | Type::IntOrString => 1.into(),
+        Type::Float => 1.5.into(),
+        Type::Bool => true.into(),
+        Type::Bytes => "YQ==".into(),
+        Type::Time => "2024-01-01T00:00:00Z".into(),
+        Type::MicroTime => "2024-01-01T00:00:00.000000Z".into(),
+        Type::Duration => "1s".into(),
+        Type::Quantity => "1".into(),
+        Type::Any => value!({"a": 1}),
+        Type::Map(map) => value!({"a": full_value(&map.value, depth - 1)}),
+        Type::List(list) => value!([full_value(&list.item, depth - 1)]),
+        Type::Struct(of) => full(of, depth - 1),
+    }
+}
+
+/// Every branch meets a value: nothing falls over, defaulting twice is
+/// defaulting once, and a hub keeps what it converts.
+#[test]
+fn every_kind_survives_a_full_object() {
+    for kind in crate::kinds() {
+        let name = kind.card().kind;
+        let mut object = full(kind.card().schema, 12);
+        kind.default(&mut object);
+        let once = object.clone();
+        kind.default(&mut object);
+        assert_eq!(object, once, "{name}");
+        if let Some(hub) = kind.hub() {
+            let back = hub.from_hub(hub.to_hub(object.clone()));
+            assert_eq!(back.get("regarding"), object.get("regarding"), "{name}");
+        }
+        kind.prepare_create(&mut object);
+        let old = object.clone();
+        let mut errors = meta::Errors::new();
+        kind.validate(&meta::Field::root(&object), &mut errors);
+        for door in ["finalize", "binding", "resize", "ephemeralcontainers"] {
+            let doors = [
+                crate::Door::Main,
+                crate::Door::Status,
+                crate::Door::Other(door),
+            ];
+            for door in doors {
+                let mut object = old.clone();
+                kind.prepare_update(&mut object, &old, door);
+                let (new, old) = (meta::Field::root(&object), meta::Field::root(&old));
+                kind.validate_update(&new, &old, door, &mut errors);
+            }
+        }
+        kind.warnings(&object, None);
+        kind.warnings(&object, Some(&old));
+        let now = meta::time::parse("2024-01-01T00:00:00Z").expect("a time");
+        assert_eq!(
+            kind.cells(&object, now).len(),
+            kind.columns().len(),
+            "{name}"
+        );
+        kind.prepare_delete(&mut object);
+        kind.is_held(&object);
+        kind.grace(&object, Some(1));
+    }
+}
+
+/// An update that changes nothing is never refused for a change.
+#[test]
+fn a_full_object_may_stay_as_it_is() {
+    for kind in crate::kinds() {
+        let mut object = full(kind.card().schema, 12);
+        kind.default(&mut object);
+        kind.prepare_create(&mut object);
+        let mut same = object.clone();
+        kind.prepare_update(&mut same, &object, crate::Door::Main);
+        let mut errors = meta::Errors::new();
+        let (new, old) = (meta::Field::root(&same), meta::Field::root(&object));
+        kind.validate_update(&new, &old, crate::Door::Main, &mut errors);
+        let complaints = errors.0.iter().filter(|e| {
+            [
+                "immutable",
+                "may not be changed",
+                "may not change",
+                "cannot change",
+            ]
+            .iter()
+            .any(|word| e.detail.contains(word))
+        });
+        let complaints: Vec<String> = complaints.map(ToString::to_string).collect();
+        assert_eq!(complaints, Vec::<String>::new(), "{}", kind.card().kind);
+    }
+}

@@ -1,7 +1,7 @@
 //! Cases of Deployment.
 
 use super::Deployment;
-use crate::kind::Kind;
+use crate::kind::{Door, Kind};
 use crate::testing::{check_columns, check_update, check_valid};
 use meta::{Value, value};
 
@@ -129,4 +129,17 @@ fn columns_count_the_pods() {
         "2024-01-01T01:00:00Z",
         &["web", "1/1", "2", "1", "60m", "c,d", "i:1,j:1", "app=web"],
     );
+}
+
+#[test]
+fn annotations_count_as_a_change() {
+    let mut old = deployment();
+    old.set_at(&["metadata", "generation"], 3);
+    let mut new = old.clone();
+    new.set_at(&["metadata", "labels"], value!({"a": "b"}));
+    Deployment.prepare_update(&mut new, &old, Door::Main);
+    assert_eq!(new.i64_at(&["metadata", "generation"]), Some(3));
+    new.set_at(&["metadata", "annotations"], value!({"a": "b"}));
+    Deployment.prepare_update(&mut new, &old, Door::Main);
+    assert_eq!(new.i64_at(&["metadata", "generation"]), Some(4));
 }

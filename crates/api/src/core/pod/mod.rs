@@ -123,4 +123,6 @@ impl Kind for Pod {
 }
 
 #[cfg(test)]
+mod rich_tests;
+#[cfg(test)]
 mod tests;
