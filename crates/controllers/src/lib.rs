@@ -15,6 +15,10 @@ mod endpoints;
 mod garbage_collector;
 mod manager;
 mod namespace;
+mod node_ipam;
+mod node_lifecycle;
+mod nodes;
+mod pod_gc;
 mod pods;
 mod replica_set;
 mod replicas;
@@ -23,8 +27,10 @@ mod root_ca;
 mod rule;
 mod service_account;
 mod services;
+mod taint_eviction;
 #[cfg(test)]
 mod testing;
+mod token_cleaner;
 
 pub use context::{Context, Options};
 pub use manager::Manager;
@@ -50,10 +56,15 @@ pub const CONTROLLERS: &[Controller] = &[
     endpoint_slice::CONTROLLER,
     garbage_collector::CONTROLLER,
     namespace::CONTROLLER,
+    node_ipam::CONTROLLER,
+    node_lifecycle::CONTROLLER,
+    pod_gc::CONTROLLER,
     replica_set::CONTROLLER,
     replication_controller::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
+    taint_eviction::CONTROLLER,
+    token_cleaner::CONTROLLER,
 ];
 
 #[cfg(test)]
