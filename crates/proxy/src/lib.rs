@@ -4,7 +4,7 @@
 //! The way is: [`Service`] and [`EndpointSlice`] (a few plain fields each) →
 //! [`plan`] (a pure function to the [`Entry`]s of one owner) → [`State`] (all
 //! owners' entries, and what changed) → [`Backend`] (the kernel, or a double).
-//! [`Proxy`] is the loop around it.
+//! [`Proxy`] is the loop around it, and [`Cache`] is where it looks.
 //!
 //! # The ruleset
 //!
@@ -29,6 +29,7 @@
 //! served on loopback addresses (as upstream's nftables mode).
 
 mod backend;
+mod cache;
 mod convert;
 mod encode;
 mod endpoints;
@@ -43,6 +44,7 @@ mod run;
 mod state;
 
 pub use backend::{Backend, Error};
+pub use cache::Cache;
 pub use convert::{endpoint_slice, host_ports, service};
 pub use entry::{Entry, Key, Map, Masquerade, Shape, Value};
 pub use kernel::{Kernel, remove};

@@ -101,6 +101,13 @@ impl Dirty {
         mem::take(&mut *self.lock())
     }
 
+    #[cfg(test)]
+    pub(crate) fn take_owners(&self) -> Vec<Owner> {
+        let mut owners: Vec<Owner> = self.take().owners.into_iter().collect();
+        owners.sort();
+        owners
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
         let lock = self.shared.pending.lock();
         lock.unwrap_or_else(PoisonError::into_inner)
@@ -108,9 +115,8 @@ impl Dirty {
 }
 
 impl<S: Source, B: Backend> Proxy<S, B> {
-    /// A proxy that has looked at nothing yet.
-    pub fn new(source: S, backend: B, facts: Facts, clock: Clock, rng: Rng) -> Self {
-        let dirty = Dirty::default();
+    /// A proxy that has looked at nothing yet and listens to `dirty`.
+    pub fn new(source: S, dirty: Dirty, backend: B, facts: Facts, clock: Clock, rng: Rng) -> Self {
         dirty.everything();
         Self {
             source,
@@ -124,11 +130,6 @@ impl<S: Source, B: Backend> Proxy<S, B> {
             generation: None,
             disturbed: false,
         }
-    }
-
-    /// The handle to say where to look again.
-    pub fn dirty(&self) -> Dirty {
-        self.dirty.clone()
     }
 
     /// How many times all that was known was in the kernel; zero means not

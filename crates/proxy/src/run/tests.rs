@@ -98,12 +98,13 @@ fn start(memory: Memory) -> Running {
     let clock = Clock::system();
     let proxy = Proxy::new(
         cluster.clone(),
+        Dirty::default(),
         memory.clone(),
         facts(),
         clock,
         Rng::seeded(1),
     );
-    let (dirty, synced) = (proxy.dirty(), proxy.synced());
+    let (dirty, synced) = (proxy.dirty.clone(), proxy.synced());
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(proxy.run(shutdown.clone()));
     Running {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use linux::netns::Netns;
-use proxy::{EndpointSlice, HostPort, Kernel, Owner, Protocol, Proxy, Service, Source};
+use proxy::{Dirty, EndpointSlice, HostPort, Kernel, Owner, Protocol, Proxy, Service, Source};
 use stdx::{CancellationToken, Clock, Rng};
 
 use crate::world::*;
@@ -45,14 +45,16 @@ async fn follows_the_cache_and_repairs_the_kernel() {
     let world = World::new();
     let cache = Cache::default();
     let kernel = Kernel::open("loop", &facts(), &world.node).unwrap();
+    let dirty = Dirty::default();
     let proxy = Proxy::new(
         cache.clone(),
+        dirty.clone(),
         kernel,
         facts(),
         Clock::system(),
         Rng::seeded(1),
     );
-    let (dirty, mut synced) = (proxy.dirty(), proxy.synced());
+    let mut synced = proxy.synced();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(proxy.run(shutdown.clone()));
     synced.wait_for(|count| *count > 0).await.unwrap();

@@ -6,5 +6,6 @@
 mod cases;
 mod looping;
 mod scale;
+mod six;
 mod table;
 mod world;
