@@ -123,6 +123,4 @@ impl Kind for Pod {
 }
 
 #[cfg(test)]
-mod rich_tests;
-#[cfg(test)]
 mod tests;

@@ -24,16 +24,19 @@ pub(super) fn validate(pod: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
         check::dns_subdomain(&nominated, errors);
     }
     immutable(&status.get("qosClass"), &before.get("qosClass"), errors);
-    let policy = old.at(&["spec", "restartPolicy"]).str();
-    transitions(&status, &before, "containerStatuses", policy, errors);
-    transitions_of_init(&status, old, policy, errors);
-    transitions(
-        &status,
-        &before,
-        "ephemeralContainerStatuses",
-        "Never",
-        errors,
-    );
+    for (list, containers) in [
+        ("containerStatuses", "containers"),
+        ("initContainerStatuses", "initContainers"),
+        ("ephemeralContainerStatuses", "ephemeralContainers"),
+    ] {
+        transitions(
+            &status.get(list),
+            &before.get(list),
+            old,
+            containers,
+            errors,
+        );
+    }
     pod_ips(&status.get("podIPs"), errors);
     host_ips(&status, errors);
 }
@@ -54,46 +57,52 @@ fn conditions(conditions: &Field<'_>, errors: &mut Errors) {
 
 /// A container that has ended for good does not run again.
 fn transitions(
-    status: &Field<'_>,
+    statuses: &Field<'_>,
     before: &Field<'_>,
+    old: &Field<'_>,
     list: &str,
-    policy: &str,
     errors: &mut Errors,
 ) {
-    if policy == "Always" {
-        return;
-    }
-    for (i, old) in before.get(list).items().enumerate() {
-        transition(&status.get(list), i, &old, policy, errors);
-    }
-}
-
-fn transitions_of_init(status: &Field<'_>, old: &Field<'_>, policy: &str, errors: &mut Errors) {
-    if policy == "Always" {
-        return;
-    }
-    let containers = old.at(&["spec", "initContainers"]);
-    let list = "initContainerStatuses";
-    for (i, before) in old.at(&["status", list]).items().enumerate() {
-        let name = before.get("name").str();
-        let mut own = containers.items().filter(|c| c.get("name").str() == name);
-        if !own.any(|c| c.get("restartPolicy").str() == "Always") {
-            transition(&status.get(list), i, &before, policy, errors);
+    let spec = old.get("spec");
+    for (i, was) in before.items().enumerate() {
+        let ended = was.at(&["state", "terminated"]);
+        let name = was.get("name").str();
+        let named = |c: &Field<'_>| c.get("name").str() == name;
+        let container = spec.get(list).items().find(named);
+        if !ended.is_present() || may_restart(&spec, container, list, ended.get("exitCode").int()) {
+            continue;
+        }
+        let mut now = statuses.items().filter(named);
+        if now.any(|s| !s.at(&["state", "terminated"]).is_present()) {
+            let field = Field::new(statuses.path.index(i).child("state"), None);
+            errors.push(field.forbidden("may not be transitioned to non-terminated state"));
         }
     }
 }
 
-fn transition(list: &Field<'_>, i: usize, old: &Field<'_>, policy: &str, errors: &mut Errors) {
-    let ended = old.at(&["state", "terminated"]);
-    let failed = ended.get("exitCode").int() != 0;
-    if !ended.is_present() || (failed && policy == "OnFailure") {
-        return;
+/// Whether a container that ended with this code is started again: by a rule
+/// of its own, else by its policy, else by its pod's.
+fn may_restart(spec: &Field<'_>, container: Option<Field<'_>>, list: &str, exit_code: i64) -> bool {
+    let own = |key: &str| container.as_ref().map(|c| c.get(key));
+    let rules = own("restartPolicyRules");
+    let matches = |rule: Field<'_>| {
+        let codes = rule.get("exitCodes");
+        let listed = codes.get("values").items().any(|c| c.int() == exit_code);
+        listed == (codes.get("operator").str() == "In")
+    };
+    if rules.into_iter().flat_map(|r| r.items()).any(matches) {
+        return true;
     }
-    let name = old.get("name").str();
-    let mut now = list.items().filter(|s| s.get("name").str() == name);
-    if now.any(|s| !s.at(&["state", "terminated"]).is_present()) {
-        let field = Field::new(list.path.index(i).child("state"), None);
-        errors.push(field.forbidden("may not be transitioned to non-terminated state"));
+    let policy = own("restartPolicy").filter(|p| !p.is_empty());
+    let policy = match (policy, list) {
+        (Some(policy), _) => policy.str(),
+        (None, "ephemeralContainers") => "Never",
+        (None, _) => spec.get("restartPolicy").str(),
+    };
+    match policy {
+        "Always" => true,
+        "OnFailure" => exit_code != 0,
+        _ => false,
     }
 }
 

@@ -62,9 +62,32 @@ fn annotations(annotations: &Field<'_>, spec: Option<&Field<'_>>, errors: &mut E
         let detail = "must set spec.nodeName if mirror pod annotation is set";
         errors.push(at(mirror).invalid(detail));
     }
+    app_armor(annotations, errors);
     let text = at(cost);
     if text.is_present() && !is_cost(text.str()) {
         errors.push(text.invalid("must be a 32bit integer"));
+    }
+}
+
+/// The older way to name an AppArmor profile, for each container.
+fn app_armor(annotations: &Field<'_>, errors: &mut Errors) {
+    let prefix = "container.apparmor.security.beta.kubernetes.io/";
+    for (_, profile) in annotations
+        .entries()
+        .filter(|(key, _)| key.starts_with(prefix))
+    {
+        match profile.str() {
+            "" | "runtime/default" | "unconfined" => {}
+            text if text.starts_with("localhost/") => {
+                errors.push(crate::check::unsupported(
+                    &profile,
+                    "AppArmor profile type Localhost",
+                ));
+            }
+            text => {
+                errors.push(profile.invalid(format!("invalid AppArmor profile name: {text:?}")))
+            }
+        }
     }
 }
 

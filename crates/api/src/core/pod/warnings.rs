@@ -206,9 +206,12 @@ fn hidden_variables(env: &Field<'_>, warnings: &mut Vec<String>) {
     }
 }
 
+/// Where a port is claimed, and at which address and port of the host.
+type Claim<'a> = (Path, &'a str, i64);
+
 /// Ports that several containers claim.
 fn ports(spec: &Field<'_>, warnings: &mut Vec<String>) {
-    let mut claimed: BTreeMap<(i64, &str), Vec<(Path, &str, i64)>> = BTreeMap::new();
+    let mut claimed: BTreeMap<(i64, &str), Vec<Claim<'_>>> = BTreeMap::new();
     for port in spec::containers(spec).flat_map(|c| c.get("ports").items()) {
         let (ip, host) = (port.get("hostIP").str(), port.get("hostPort").int());
         let key = (port.get("containerPort").int(), port.get("protocol").str());

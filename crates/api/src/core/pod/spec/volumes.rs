@@ -97,6 +97,10 @@ fn validate_source(volume: &Field<'_>, errors: &mut Errors) {
 }
 
 fn empty_dir(source: &Field<'_>, errors: &mut Errors) {
+    let medium = source.get("medium");
+    if medium.str().starts_with("HugePages") {
+        errors.push(check::unsupported(&medium, "medium HugePages"));
+    }
     let limit = source.get("sizeLimit");
     if check::quantity(&limit).is_some_and(|q| q.sign() < 0) {
         errors.push(limit.forbidden("SizeLimit field must be a valid resource quantity"));

@@ -1,6 +1,6 @@
 //! Pods that use much of what there is, and are all well.
 
-use super::Pod;
+use crate::core::pod::{Pod, template};
 use crate::kind::{Door, Kind};
 use meta::{Errors, Field, Value, value};
 
@@ -132,11 +132,11 @@ fn a_rich_template_is_well() {
     spec.make_object().remove("activeDeadlineSeconds");
     let mut template = value!({"metadata": {"labels": {"app": "web"}}});
     template.set_at(&["spec"], spec.clone());
-    super::template::default(&mut template);
+    template::default(&mut template);
     let mut errors = Errors::new();
     let labels = value!({"app": "web"});
     let selector = meta::LabelSelector::from_map(&labels);
-    super::template::validate_lasting(
+    template::validate_lasting(
         &Field::root(&template),
         &selector,
         "ReplicaSet",
