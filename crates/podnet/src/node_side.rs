@@ -117,6 +117,7 @@ impl NodeSide {
         // Pods cannot speak with addresses that are not theirs; and nothing
         // of IPv6 is to be seen on a link that does not carry it.
         self.set(&format!("net/ipv4/conf/{name}/rp_filter"), "1")?;
+        self.let_loopback_pass(&name)?;
         self.set_if_there(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1")
     }
 
@@ -220,7 +221,18 @@ impl NodeSide {
             cluster_cidr: self.cluster_cidr,
             mtu,
         };
-        overlay::set_peers(&mut self.links, &own, peers)
+        overlay::set_peers(&mut self.links, &own, peers)?;
+        if peers.is_empty() {
+            return Ok(());
+        }
+        self.let_loopback_pass(&own.link)
+    }
+
+    /// Lets the node's own connections to its loopback addresses be led to a
+    /// pod, which is how node ports answer there. The packet filter's guard
+    /// drops what comes from pods with such addresses.
+    fn let_loopback_pass(&self, link: &str) -> Result<(), Error> {
+        self.set(&format!("net/ipv4/conf/{link}/route_localnet"), "1")
     }
 
     fn loopback(&mut self) -> Result<Link, Error> {

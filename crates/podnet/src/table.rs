@@ -4,7 +4,7 @@
 use linux::{
     cidr::Cidr,
     netns::Netns,
-    nft::{Batch, ChainKind, CmpOp, Expr, Family, Hook, Nft, Reg},
+    nft::{Batch, ChainKind, CmpOp, Expr, Family, Hook, MetaKey, Nft, Reg, Verdict},
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,6 +12,9 @@ use crate::{error::Error, names, node_side::netns_failed, podnet::Config};
 
 const FAMILY: Family = Family::Ipv4;
 const SOURCE_NAT: i32 = 100;
+/// Before connections are looked up: answers to the node's own connections
+/// still carry the pod's and the node's real addresses there.
+const RAW: i32 = -300;
 const FORWARD_HOOK: u32 = 2;
 
 /// Puts the table in place of the one that an earlier run left, in one step.
@@ -21,19 +24,23 @@ pub(crate) fn install(config: &Config, netns: &Netns) -> Result<(), Error> {
     batch.add_table(&table, "");
     batch.delete_table(&table);
     batch.add_table(&table, "tiphys pods");
-    batch.add_base_chain(
-        &table,
-        "postrouting",
-        ChainKind::Nat,
-        Hook::Postrouting,
-        SOURCE_NAT,
-    );
-    batch.add_rule(
-        &table,
-        "postrouting",
-        "pods to outside the cluster",
-        &masquerade(config),
-    );
+    let (nat, filter) = (ChainKind::Nat, ChainKind::Filter);
+    batch.add_base_chain(&table, "postrouting", nat, Hook::Postrouting, SOURCE_NAT);
+    let rule = masquerade(config);
+    batch.add_rule(&table, "postrouting", "pods to outside the cluster", &rule);
+    batch.add_base_chain(&table, "guard", filter, Hook::Prerouting, RAW);
+    for (comment, load) in [
+        (
+            "pods to this machine's loopback",
+            Expr::destination(FAMILY, Reg(4)),
+        ),
+        (
+            "pods that claim to be loopback",
+            Expr::source(FAMILY, Reg(4)),
+        ),
+    ] {
+        batch.add_rule(&table, "guard", comment, &guard(config, load));
+    }
     commit(&table, batch, netns)
 }
 
@@ -89,6 +96,26 @@ fn masquerade(config: &Config) -> Vec<Expr> {
     );
     test(Expr::destination(FAMILY, Reg(0)), multicast, CmpOp::Ne);
     exprs.push(Expr::Masquerade { random: true });
+    exprs
+}
+
+/// Drops packets that come in by a link of ours with a loopback address.
+fn guard(config: &Config, load: Expr) -> Vec<Expr> {
+    let mut exprs = vec![
+        Expr::Meta {
+            key: MetaKey::IifName,
+            to: Reg(0),
+        },
+        Expr::Cmp {
+            from: Reg(0),
+            op: CmpOp::Eq,
+            data: names::prefix(&config.instance).into_bytes(),
+        },
+        load,
+    ];
+    let loopback = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0));
+    exprs.extend(Expr::in_prefix(Reg(4), Reg(5), loopback, 8, CmpOp::Eq));
+    exprs.push(Expr::Verdict(Verdict::Drop));
     exprs
 }
 

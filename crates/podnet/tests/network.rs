@@ -445,6 +445,7 @@ fn services_have_a_route_where_there_is_no_default() {
         cluster_cidrs: vec![cidr("10.42.0.0/16")],
         exempt: Vec::new(),
         pod_links: Some((network.link_prefix(), node.ip.into())),
+        loopback: true,
     };
     let path = node.pod("a");
     let place = network.attach("a", &path).unwrap();
@@ -460,7 +461,7 @@ fn services_have_a_route_where_there_is_no_default() {
             name: String::new(),
             protocol: proxy::Protocol::Tcp,
             port: 80,
-            node_port: None,
+            node_port: Some(30080),
         }],
         ..proxy::Service::default()
     };
@@ -488,7 +489,68 @@ fn services_have_a_route_where_there_is_no_default() {
         let (_, seen) = listener.accept().unwrap();
         assert_eq!(seen.ip(), IpAddr::from(node.ip));
     }
+    // And at its node port, on the node's loopback address as well.
+    for to in [IpAddr::from(node.ip), IpAddr::from([127, 0, 0, 1])] {
+        let target = (to, 30080).into();
+        node.netns
+            .run(|| TcpStream::connect_timeout(&target, PATIENCE))
+            .unwrap()
+            .unwrap();
+        let (_, seen) = listener.accept().unwrap();
+        assert_eq!(seen.ip(), IpAddr::from(node.ip));
+    }
     proxy::remove("test", &node.netns).unwrap();
+}
+
+#[test]
+fn a_pod_cannot_reach_the_nodes_loopback() {
+    if !prepared() {
+        return;
+    }
+    let node = Node::alone();
+    let network = node.open();
+    let path = node.pod("a");
+    let place = network.attach("a", &path).unwrap();
+    let server = node
+        .netns
+        .run(|| UdpSocket::bind("127.0.0.1:0"))
+        .unwrap()
+        .unwrap();
+    let port = server.local_addr().unwrap().port();
+    // A pod that may change its own network sends loopback addresses out.
+    let pod = netns(&path);
+    let setting = "/proc/sys/net/ipv4/conf/all/route_localnet";
+    pod.run(|| fs::write(setting, "1")).unwrap().unwrap();
+    let output = pod
+        .run(|| {
+            let script =
+                "ip rule add pref 1 lookup main && ip rule del pref 0 && ip link set lo down";
+            std::process::Command::new("sh")
+                .args(["-c", script])
+                .output()
+        })
+        .unwrap();
+    if !output.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: the ip program is not installed");
+        return;
+    }
+    let client = pod.run(|| UdpSocket::bind((place.ip, 0))).unwrap().unwrap();
+    client.send_to(b"in", ("127.0.0.1", port)).unwrap();
+    server
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    assert!(server.recv_from(&mut [0; 8]).is_err());
+    // Without the guard it would have come in: that is what it is for.
+    let mut nft = node.netns.run(Nft::open).unwrap().unwrap();
+    let mut batch = Batch::new(Family::Ipv4);
+    batch.flush_chain("tiphys-test-pods", "guard");
+    nft.commit(batch).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send_to(b"in", ("127.0.0.1", port)).unwrap();
+    assert!(
+        server.recv_from(&mut [0; 8]).is_ok(),
+        "the proof is worth something"
+    );
 }
 
 #[test]

@@ -440,13 +440,8 @@ impl Layout {
         exprs
     }
 
-    /// Goes on for packets to an address of this node, loopback aside.
+    /// Goes on for packets to an address of this node.
     fn to_this_node(&self) -> Vec<Expr> {
-        let loopback = if self.facts.ipv6 {
-            "::1/128"
-        } else {
-            "127.0.0.0/8"
-        };
         let mut exprs = vec![
             Expr::Fib {
                 result: FibResult::DestinationType,
@@ -457,9 +452,14 @@ impl Layout {
                 op: CmpOp::Eq,
                 data: LOCAL.to_ne_bytes().to_vec(),
             },
-            Expr::destination(self.family, Reg(0)),
         ];
-        if let Ok(Cidr { address, bits }) = loopback.parse() {
+        let loopback = match (self.facts.ipv6, self.facts.loopback) {
+            (true, _) => "::1/128".parse(),
+            (false, false) => "127.0.0.0/8".parse(),
+            (false, true) => return exprs,
+        };
+        if let Ok(Cidr { address, bits }) = loopback {
+            exprs.push(Expr::destination(self.family, Reg(0)));
             exprs.extend(Expr::in_prefix(Reg(0), Reg(4), address, bits, CmpOp::Ne));
         }
         exprs

@@ -25,8 +25,7 @@
 //! Two clusters share a machine: each has a table named after its instance,
 //! and nothing outside of it.
 //!
-//! Left out: `healthCheckNodePort` is not answered, and node ports are not
-//! served on loopback addresses (as upstream's nftables mode).
+//! Left out: `healthCheckNodePort` is not answered.
 
 mod backend;
 mod cache;

@@ -141,6 +141,10 @@ pub struct Facts {
     /// How the names of the pods' links on this node begin, and the source
     /// address for masqueraded traffic to them. Without it the kernel chooses.
     pub pod_links: Option<(String, IpAddr)>,
+    /// Whether node ports answer on IPv4 loopback addresses too. The links to
+    /// endpoints must then let packets with such addresses pass, and guard
+    /// against those that come from outside.
+    pub loopback: bool,
 }
 
 /// What clients address: an address and port, or a port on every node.

@@ -16,6 +16,7 @@ fn facts() -> Facts {
         cluster_cidrs: vec!["10.42.0.0/16".parse().unwrap()],
         exempt: vec!["10.43.0.10".parse().unwrap()],
         pod_links: None,
+        loopback: false,
     }
 }
 

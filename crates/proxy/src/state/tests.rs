@@ -15,6 +15,7 @@ fn facts() -> Facts {
         cluster_cidrs: Vec::new(),
         exempt: Vec::new(),
         pod_links: None,
+        loopback: false,
     }
 }
 

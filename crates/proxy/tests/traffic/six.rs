@@ -153,6 +153,7 @@ fn services_over_ipv6() {
         cluster_cidrs: vec!["fd42::/64".parse().unwrap()],
         exempt: Vec::new(),
         pod_links: Some(("six".into(), ip("fd00::1"))),
+        loopback: false,
     };
     let mut kernel = Kernel::open("six", &facts, &node).unwrap();
     let mut state = State::new(facts);

@@ -402,6 +402,7 @@ fn ipv6_has_the_same_shape() {
         cluster_cidrs: vec!["fd42::/56".parse().unwrap()],
         exempt: vec!["fd43::a".parse().unwrap()],
         pod_links: None,
+        loopback: false,
     };
     let mut kernel = Kernel::open("six", &facts, &node).unwrap();
     let mut state = State::new(facts);

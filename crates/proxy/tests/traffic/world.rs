@@ -73,6 +73,7 @@ pub fn facts() -> Facts {
         cluster_cidrs: vec!["10.42.0.0/16".parse().unwrap()],
         exempt: vec![DNS_IP.into()],
         pod_links: Some(("tppod".into(), NODE_IP.into())),
+        loopback: false,
     }
 }
 
