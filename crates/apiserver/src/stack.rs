@@ -134,7 +134,7 @@ impl Server {
         }
     }
 
-    async fn dispatch(self: &Arc<Self>, request: Request) -> Result<Answer, Status> {
+    async fn dispatch(self: &Arc<Self>, mut request: Request) -> Result<Answer, Status> {
         if !request.info.is_resource {
             return self.dispatch_path(request).await;
         }
@@ -151,7 +151,11 @@ impl Server {
         {
             return Ok(no_such_path());
         }
-        match info.subresource.is_empty() {
+        // Authorisers see a namespace's own name as its namespace; the store does not.
+        if !resource.card().namespaced {
+            request.info.namespace.clear();
+        }
+        match request.info.subresource.is_empty() {
             true => verbs::serve(self, &resource, request).await,
             false => subresources::serve(self, &resource, request).await,
         }
