@@ -11,11 +11,15 @@
 //! lookup overwrites it: the program then prints `meta mark` in that place,
 //! and people can list their rules. No rule depends on marks.
 
+mod filter;
+mod nat;
+mod shapes;
+
 use std::{net::IpAddr, time::Duration};
 
 use linux::nft::{
-    Batch, ChainKind, CmpOp, CtKey, DataType, Direction, DynsetOp, Element, Expr, Family,
-    FibResult, Hook, MetaKey, NatKind, Reg, Reject, SetSpec, Verdict,
+    Batch, ChainKind, CmpOp, DataType, Element, Expr, Family, FibResult, Hook, MetaKey, Reg,
+    SetSpec, Verdict,
 };
 
 use crate::{
@@ -183,240 +187,6 @@ impl Layout {
         specs
     }
 
-    /// Before any translation: who may not, and who cannot.
-    fn filters(&self) -> Vec<Chain> {
-        let jump = |chain: &'static str| Expr::Verdict(Verdict::Jump(chain.into()));
-        let mut from_outside = new_connection();
-        from_outside.extend(self.outside());
-        from_outside.push(jump("check-outside"));
-        let mut any = new_connection();
-        any.push(jump("check"));
-        let mut stray = new_connection();
-        stray.extend([
-            Expr::destination(self.family, Reg(0)),
-            lookup(Map::ClusterIps.name(), Reg(0)),
-            Expr::Verdict(Verdict::Drop),
-        ]);
-        let before = |hook, name: &str| Chain::base(name, ChainKind::Filter, hook, -110);
-        let after =
-            |hook, name: &str, priority| Chain::base(name, ChainKind::Filter, hook, priority);
-        vec![
-            before(Hook::Prerouting, "filter-prerouting")
-                .rule("from outside the cluster", from_outside)
-                .rule("new connections", any.clone()),
-            before(Hook::Output, "filter-output").rule("new connections", any),
-            // Untranslated although it was meant for a Service, which was
-            // changing at that moment: it will be sent again.
-            after(Hook::Forward, "stray-forward", 0).rule("not translated", stray.clone()),
-            after(Hook::Output, "stray-output", -90).rule("not translated", stray),
-            self.check_outside(),
-            self.check(),
-            Chain::plain("refuse")
-                .rule(
-                    "tcp",
-                    vec![
-                        l4proto(Reg(0)),
-                        Expr::Cmp {
-                            from: Reg(0),
-                            op: CmpOp::Eq,
-                            data: vec![6],
-                        },
-                        Expr::Reject(Reject::TcpReset),
-                    ],
-                )
-                .rule("others", vec![Expr::Reject(Reject::PortUnreachable)]),
-        ]
-    }
-
-    fn check_outside(&self) -> Chain {
-        Chain::plain("check-outside")
-            .rule("no local endpoint", self.refusal(Map::ServicesLocal))
-            .rule(
-                "no local endpoint behind a node port",
-                self.refusal(Map::NodePortsLocal),
-            )
-    }
-
-    fn check(&self) -> Chain {
-        let end = Reg(2 + self.words());
-        let mut restricted = self.key(Map::Services);
-        restricted.extend([
-            lookup(Map::Restricted.name(), Reg(0)),
-            Expr::source(self.family, end),
-            Expr::Lookup {
-                set: Map::Allowed.name().into(),
-                from: Reg(0),
-                inverted: true,
-            },
-            Expr::Verdict(Verdict::Drop),
-        ]);
-        let mut known = self.target(Map::Services);
-        // Always true; without it the `nft` program would not show that there
-        // is a condition.
-        known.push(Expr::Cmp {
-            from: SHAPE,
-            op: CmpOp::Ne,
-            data: vec![0xff; 4],
-        });
-        known.push(Expr::Verdict(Verdict::Return));
-        let mut unknown = vec![Expr::destination(self.family, Reg(0))];
-        unknown.extend([
-            lookup(Map::ClusterIps.name(), Reg(0)),
-            Expr::Verdict(Verdict::Goto("refuse".into())),
-        ]);
-        self.exempt(Chain::plain("check"))
-            .rule("source not allowed", restricted)
-            .rule("no endpoint", self.refusal(Map::Services))
-            .rule("a service", known)
-            .rule("no such port", unknown)
-            .rule(
-                "no endpoint behind a node port",
-                self.refusal(Map::NodePorts),
-            )
-    }
-
-    /// Where connections are given their endpoints.
-    fn translations(&self) -> Vec<Chain> {
-        let jump = |chain: &'static str| Expr::Verdict(Verdict::Jump(chain.into()));
-        let mut outside = self.outside();
-        outside.push(jump("translate-outside"));
-        vec![
-            Chain::base("nat-prerouting", ChainKind::Nat, Hook::Prerouting, -100)
-                .rule("from outside the cluster", outside)
-                .rule("all", vec![jump("translate")]),
-            Chain::base("nat-output", ChainKind::Nat, Hook::Output, -100)
-                .rule("all", vec![jump("translate")]),
-            Chain::plain("translate-outside")
-                .rule("services", self.dispatch(Map::ServicesLocal))
-                .rule("node ports", self.dispatch(Map::NodePortsLocal)),
-            self.exempt(Chain::plain("translate"))
-                .rule("services", self.dispatch(Map::Services))
-                .rule("node ports", self.dispatch(Map::NodePorts)),
-        ]
-    }
-
-    /// Where connections that were given an endpoint leave.
-    fn masquerades(&self) -> Vec<Chain> {
-        let mut untranslated = vec![Expr::Ct {
-            key: CtKey::Status,
-            direction: None,
-            to: Reg(0),
-        }];
-        untranslated.extend(Expr::any_bit(Reg(0), CT_DNAT, false));
-        untranslated.push(Expr::Verdict(Verdict::Return));
-        let source = Expr::source(self.family, Reg(0));
-        let destination = Expr::destination(self.family, Reg(self.words()));
-        let hairpin = vec![
-            source,
-            destination,
-            lookup(Map::Hairpins.name(), Reg(0)),
-            Expr::Verdict(Verdict::Goto("masquerade".into())),
-        ];
-        let mut outside = self.outside();
-        outside.push(Expr::Verdict(Verdict::Goto("masquerade".into())));
-        let host = vec![
-            Expr::Fib {
-                result: FibResult::SourceType,
-                to: Reg(0),
-            },
-            Expr::Cmp {
-                from: Reg(0),
-                op: CmpOp::Eq,
-                data: LOCAL.to_ne_bytes().to_vec(),
-            },
-            Expr::Verdict(Verdict::Goto("masquerade".into())),
-        ];
-        vec![
-            Chain::base("nat-postrouting", ChainKind::Nat, Hook::Postrouting, 100)
-                .rule("not to a service", untranslated)
-                .rule("back to where it came from", hairpin)
-                .rule("services", self.masquerade_of(Map::Services))
-                .rule("node ports", self.masquerade_of(Map::NodePorts)),
-            self.masquerade_chain(),
-            Chain::plain("masquerade-outside").rule("from outside the cluster", outside),
-            Chain::plain("masquerade-host").rule("from this machine", host),
-        ]
-    }
-
-    fn masquerade_chain(&self) -> Chain {
-        let chain = Chain::plain("masquerade");
-        let chain = match &self.facts.pod_links {
-            Some((prefix, address)) => chain.rule(
-                "to a pod of this node",
-                vec![
-                    Expr::Meta {
-                        key: MetaKey::OifName,
-                        to: Reg(0),
-                    },
-                    Expr::Cmp {
-                        from: Reg(0),
-                        op: CmpOp::Eq,
-                        data: prefix.as_bytes().to_vec(),
-                    },
-                    Expr::Immediate {
-                        to: Reg(0),
-                        data: octets(*address),
-                    },
-                    Expr::Nat {
-                        kind: NatKind::Source,
-                        family: self.family,
-                        address: Reg(0),
-                        port: None,
-                    },
-                ],
-            ),
-            None => chain,
-        };
-        chain.rule("elsewhere", vec![Expr::Masquerade { random: true }])
-    }
-
-    /// Goes on if the packet's connection was first addressed to a frontend in
-    /// this map, with what is said about its source.
-    fn masquerade_of(&self, map: Map) -> Vec<Expr> {
-        let original = |key, to| Expr::Ct {
-            key,
-            direction: Some(Direction::Original),
-            to,
-        };
-        let mut exprs = vec![l4proto(Reg(0))];
-        let port = if map == Map::Services {
-            let key = if self.facts.ipv6 {
-                CtKey::DstIp6
-            } else {
-                CtKey::DstIp
-            };
-            exprs.push(original(key, Reg(1)));
-            Reg(1 + self.words())
-        } else {
-            Reg(1)
-        };
-        exprs.push(original(CtKey::ProtoDst, port));
-        exprs.extend(look_up_target(map, TARGET));
-        exprs.push(Expr::LookupVerdict {
-            set: MASQUERADES.into(),
-            from: MASQUERADE,
-        });
-        exprs
-    }
-
-    fn refusal(&self, map: Map) -> Vec<Expr> {
-        let mut exprs = self.target(map);
-        exprs.push(Expr::LookupVerdict {
-            set: REFUSALS.into(),
-            from: SHAPE,
-        });
-        exprs
-    }
-
-    fn dispatch(&self, map: Map) -> Vec<Expr> {
-        let mut exprs = self.target(map);
-        exprs.push(Expr::LookupVerdict {
-            set: dispatch_name(map).into(),
-            from: SHAPE,
-        });
-        exprs
-    }
-
     /// Goes on for frontends in this map, with the target in its registers.
     fn target(&self, map: Map) -> Vec<Expr> {
         let mut exprs = Vec::new();
@@ -495,81 +265,6 @@ impl Layout {
         chain
     }
 
-    fn any(&self, map: Map, count: u32) -> Vec<(String, Vec<Expr>)> {
-        let choose = |number: Expr| {
-            let mut exprs = self.key(map);
-            exprs.extend(look_up_target(map, TARGET));
-            exprs.extend([number, look_up(Map::Endpoints, TARGET, Reg(0)), self.dnat()]);
-            exprs
-        };
-        let mut rules = vec![(format!("one of {count}"), choose(random(count, TARGET)))];
-        if count > 1 {
-            // The group shrank between the lookups of this very packet.
-            rules.push(("the first".into(), choose(zero(TARGET))));
-        }
-        rules
-    }
-
-    fn sticky(&self, map: Map, count: u32, seconds: u32) -> Vec<(String, Vec<Expr>)> {
-        let client = Reg(GROUP.0 - self.words());
-        let timeout = Some(Duration::from_secs(u64::from(seconds)));
-        let remember = |op| Expr::Dynset {
-            set: AFFINITY.into(),
-            op,
-            key: client,
-            data: Some(MEMORY),
-            timeout,
-        };
-        let begin = || {
-            let mut exprs = self.key(map);
-            exprs.extend(look_up_target(map, TARGET));
-            exprs.extend([stand_in(GROUP_2)]);
-            exprs.push(look_up(map, Reg(0), TARGET_2));
-            exprs.extend([Expr::source(self.family, client), stand_in(MEMBER)]);
-            exprs
-        };
-        let mut known = begin();
-        known.extend([
-            Expr::LookupData {
-                set: AFFINITY.into(),
-                from: client,
-                to: MEMORY,
-            },
-            look_up(Map::Members, MEMBER, Reg(0)),
-            zero(MEMORY),
-            remember(DynsetOp::Update),
-            self.dnat(),
-        ]);
-        let new = |number: Expr| {
-            let mut exprs = begin();
-            exprs.extend([
-                zero(MEMORY),
-                remember(DynsetOp::Delete),
-                number,
-                look_up(Map::Picks, MEMBER, MEMORY),
-                look_up(Map::Members, MEMBER, Reg(0)),
-                zero(MEMORY),
-                remember(DynsetOp::Update),
-                self.dnat(),
-            ]);
-            exprs
-        };
-        vec![
-            ("the one before".into(), known),
-            (format!("one of {count}"), new(random(count, MEMBER))),
-            ("the first".into(), new(zero(MEMBER))),
-        ]
-    }
-
-    fn dnat(&self) -> Expr {
-        Expr::Nat {
-            kind: NatKind::Destination,
-            family: self.family,
-            address: Reg(0),
-            port: Some(Reg(self.words())),
-        }
-    }
-
     fn address_type(&self) -> DataType {
         if self.facts.ipv6 {
             DataType::IPV6_ADDR
@@ -644,24 +339,6 @@ pub(crate) fn dispatch_name(map: Map) -> &'static str {
     }
 }
 
-/// The chain of a shape.
-pub(crate) fn shape_chain_name(map: Map, shape: Shape) -> String {
-    match shape {
-        Shape::Sticky { count, seconds } => format!("{}-sticky-{seconds}-{count}", map.name()),
-        other => format!("{}-any-{}", map.name(), other.count()),
-    }
-}
-
-fn new_connection() -> Vec<Expr> {
-    let mut exprs = vec![Expr::Ct {
-        key: CtKey::State,
-        direction: None,
-        to: Reg(0),
-    }];
-    exprs.extend(Expr::any_bit(Reg(0), CT_NEW, true));
-    exprs
-}
-
 fn l4proto(to: Reg) -> Expr {
     Expr::Meta {
         key: MetaKey::L4Proto,
@@ -699,24 +376,17 @@ fn stand_in(to: Reg) -> Expr {
     }
 }
 
-fn random(count: u32, to: Reg) -> Expr {
-    if count > 1 {
-        Expr::Random { modulus: count, to }
-    } else {
-        zero(to)
-    }
-}
-
-fn zero(to: Reg) -> Expr {
-    Expr::Immediate {
-        to,
-        data: vec![0; 4],
-    }
-}
-
 pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// The chain of a shape.
+pub(crate) fn shape_chain_name(map: Map, shape: Shape) -> String {
+    match shape {
+        Shape::Sticky { count, seconds } => format!("{}-sticky-{seconds}-{count}", map.name()),
+        other => format!("{}-any-{}", map.name(), other.count()),
     }
 }
