@@ -12,6 +12,8 @@ use store::{Embedded, Options, Range, Revision, Span, Store, Txn, WatchFrom};
 
 const RUNS: usize = 5;
 const VALUE_BYTES: usize = 1024;
+/// Tells a process that it is one of the runs.
+const ONCE: &str = "--once";
 
 /// One measurement of one run.
 struct Measured {
@@ -22,20 +24,44 @@ struct Measured {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let parent = std::env::args()
-        .nth(1)
-        .map_or(std::env::temp_dir(), Into::into);
-    let mut runs = Vec::new();
-    for _ in 0..RUNS {
-        let dir = tempfile::tempdir_in(&parent).unwrap();
-        runs.push(run(dir.path()).await);
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next(), arguments.next()) {
+        (Some(once), Some(dir)) if once == ONCE => {
+            for Measured { what, value, unit } in run(Path::new(&dir)).await {
+                println!("{what}\t{value}\t{unit}");
+            }
+        }
+        (parent, _) => medians(&parent.map_or(std::env::temp_dir(), Into::into)),
     }
+}
+
+/// Runs everything several times, each in a process of its own, so that one
+/// does not inherit another's memory.
+fn medians(parent: &Path) {
+    let runs: Vec<Vec<(String, f64, String)>> = (0..RUNS)
+        .map(|_| {
+            let dir = tempfile::tempdir_in(parent).unwrap();
+            let output = std::process::Command::new(std::env::current_exe().unwrap())
+                .arg(ONCE)
+                .arg(dir.path())
+                .output()
+                .unwrap();
+            let output = String::from_utf8(output.stdout).unwrap();
+            output.lines().map(parse).collect()
+        })
+        .collect();
     for number in 0..runs[0].len() {
-        let mut values: Vec<f64> = runs.iter().map(|run| run[number].value).collect();
+        let mut values: Vec<f64> = runs.iter().map(|run| run[number].1).collect();
         values.sort_by(f64::total_cmp);
-        let Measured { what, unit, .. } = runs[0][number];
+        let (what, _, unit) = &runs[0][number];
         println!("{what:50} {:>12.1} {unit}", values[RUNS / 2]);
     }
+}
+
+fn parse(line: &str) -> (String, f64, String) {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let value = fields[1].parse().unwrap();
+    (fields[0].to_owned(), value, fields[2].to_owned())
 }
 
 async fn run(dir: &Path) -> Vec<Measured> {

@@ -30,6 +30,13 @@ fn small() -> Options {
     }
 }
 
+/// The seeds of a test from `first` on; STORE_SEEDS asks for more of them.
+fn seeds(first: u64, count: u64) -> std::ops::Range<u64> {
+    let asked = std::env::var("STORE_SEEDS").ok();
+    let count = asked.and_then(|asked| asked.parse().ok()).unwrap_or(count);
+    first..first + count
+}
+
 async fn open(disk: &SimulatedDisk, clock: &Clock, rng: &Rng) -> Result<Embedded, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.process());
     Embedded::open_on(disk, clock.clone(), rng.fork(), small()).await
@@ -255,14 +262,14 @@ async fn survive_crashes(seed: u64, faults: Faults) {
 
 #[tokio::test(start_paused = true)]
 async fn power_cuts_lose_nothing_acknowledged() {
-    for seed in 0..300 {
+    for seed in seeds(0, 300) {
         survive_crashes(seed, Faults::default()).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn failing_disks_lose_nothing_acknowledged() {
-    for seed in 1000..1200 {
+    for seed in seeds(1_000_000, 200) {
         let faults = Faults {
             write_error: 0.05,
             sync_error: 0.05,
@@ -398,7 +405,7 @@ async fn full_disk_refuses_and_recovers() {
 
 #[tokio::test(start_paused = true)]
 async fn damage_in_the_middle_is_refused() {
-    for seed in 0..200 {
+    for seed in seeds(0, 200) {
         let clock = simulated_clock();
         let rng = Rng::seeded(seed);
         let disk = SimulatedDisk::new(clock.clone(), rng.fork());
