@@ -2,6 +2,7 @@
 
 mod attributes;
 mod credentials;
+pub mod pki;
 pub mod user;
 
 pub use attributes::{Attributes, Authorizer, Decision, Rules, Target};
