@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::runtime::TerminalSize;
-use crate::status::{ContainerState, ContainerUser};
+use crate::status::{ContainerState, ContainerUser, EXIT_UNKNOWN, reason};
 
 /// The version of this protocol.
 pub const VERSION: u32 = 1;
@@ -188,6 +188,17 @@ pub struct Record {
 }
 
 impl Record {
+    /// Of a container of whose end nobody knows, as after a power cut.
+    pub fn unknown(attempt: u32) -> Record {
+        Record {
+            state: ContainerState::Exited,
+            exit_code: EXIT_UNKNOWN,
+            reason: reason::UNKNOWN.to_owned(),
+            message: "nobody saw how the container ended".to_owned(),
+            ..Record::created(attempt)
+        }
+    }
+
     /// Of a container that was never started.
     pub fn created(attempt: u32) -> Record {
         Record {

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const EXIT_START_ERROR: i32 = 128;
 /// Exit code of a container killed by SIGKILL, also when its monitor died.
 pub const EXIT_KILLED: i32 = 137;
+/// Exit code of a container of whose end nobody knows, as containerd has it.
+pub const EXIT_UNKNOWN: i32 = 255;
 /// Reasons of an ended container, as upstream spells them.
 pub mod reason {
     /// Ended with code 0.
@@ -20,7 +22,7 @@ pub mod reason {
     /// Its program could not be run.
     pub const START_ERROR: &str = "StartError";
     /// Nobody saw how it ended.
-    pub const UNKNOWN: &str = "ContainerStatusUnknown";
+    pub const UNKNOWN: &str = "Unknown";
 }
 
 /// Whether a sandbox can run containers.

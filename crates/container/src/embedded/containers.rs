@@ -18,6 +18,8 @@ use crate::status::{ContainerState, FsUsage, Stats};
 
 /// How long a killed process may take to be gone: it may hang in the kernel.
 const KILL_FOR: Duration = Duration::from_secs(30);
+/// How old the measure of a writable layer may be, as the kubelet of upstream has it.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 /// Prepares a container's directories.
 pub(super) async fn create(
@@ -296,10 +298,28 @@ pub(super) async fn stats(shared: &Arc<Shared>, id: &str) -> Result<Stats> {
     let found = shared.state.container(id)?;
     found.require(ContainerState::Running, "read its statistics")?;
     let mut stats = usage(shared, &found.cgroup)?;
-    let upper = shared.config.data_dir.join(id).join("upper");
-    let measured = blocking("measure the writable layer", move || Ok(measure(&upper))).await?;
-    stats.writable_layer = Some(measured);
+    stats.writable_layer = Some(writable_layer(shared, id).await?);
     Ok(stats)
+}
+
+/// Measured by walking it, so not more often than [`MEASURE_EVERY`].
+async fn writable_layer(shared: &Arc<Shared>, id: &str) -> Result<FsUsage> {
+    let now = shared.clock.now();
+    let last = shared
+        .state
+        .lock()
+        .containers
+        .get(id)
+        .and_then(|container| container.measured);
+    if let Some((_, usage)) = last.filter(|(then, _)| now - *then < MEASURE_EVERY) {
+        return Ok(usage);
+    }
+    let upper = shared.config.data_dir.join(id).join("upper");
+    let usage = blocking("measure the writable layer", move || Ok(measure(&upper))).await?;
+    if let Some(container) = shared.state.lock().containers.get_mut(id) {
+        container.measured = Some((now, usage));
+    }
+    Ok(usage)
 }
 
 /// What a cgroup uses.

@@ -44,7 +44,7 @@ pub(super) async fn run(shared: &Arc<Shared>, config: SandboxConfig) -> Result<S
         Ok((link, monitor)) => {
             let pid = monitor.id().and_then(|pid| i32::try_from(pid).ok());
             enter(shared, file, directory, pid);
-            watch(shared, id.clone(), link, Some(monitor));
+            watch(shared, id.clone(), Some(link), Some(monitor));
             tell(shared, EventKind::Created, &id, None);
             Ok(id)
         }
@@ -184,12 +184,13 @@ fn enter(shared: &Shared, file: SandboxFile, directory: SandboxDir, monitor_pid:
 
 /// Follows a monitor until it ends. The task belongs to the connection: it ends
 /// with the monitor, or with the runtime, which it does not keep alive. A
-/// connection that breaks while the monitor lives is made anew.
-fn watch(shared: &Arc<Shared>, id: String, mut link: Link, monitor: Option<Child>) {
+/// connection that breaks, or is not there yet, while the monitor lives is made anew.
+fn watch(shared: &Arc<Shared>, id: String, link: Option<Link>, monitor: Option<Child>) {
     let weak = Arc::downgrade(shared);
     tokio::spawn(async move {
+        let mut link = link;
         loop {
-            while let Ok(answer) = link.receive().await {
+            while let Some(Ok(answer)) = receive(&mut link).await {
                 let Some(shared) = Weak::upgrade(&weak) else {
                     return;
                 };
@@ -205,13 +206,14 @@ fn watch(shared: &Arc<Shared>, id: String, mut link: Link, monitor: Option<Child
             };
             match greet(&id, &directory).await {
                 Ok(Some((again, _))) => {
-                    link = again;
+                    link = Some(again);
                     catch_up(&shared, &id, &directory);
                 }
                 Ok(None) => break,
                 // Only certainty may cost the containers their lives.
                 Err(error) => {
                     tracing::error!(sandbox = id, "{}", error.chain());
+                    link = None;
                     shared.clock.sleep(RETRY_AFTER).await;
                 }
             }
@@ -231,6 +233,13 @@ fn watch(shared: &Arc<Shared>, id: String, mut link: Link, monitor: Option<Child
             );
         }
     });
+}
+
+async fn receive(link: &mut Option<Link>) -> Option<io::Result<Answer>> {
+    match link {
+        Some(link) => Some(link.receive().await),
+        None => None,
+    }
 }
 
 /// Takes from the records what was not told.
@@ -296,8 +305,17 @@ fn close_record(
     message: &str,
 ) -> Result<()> {
     let container_dir = directory.container(container);
-    let mut record = container_dir.read_record(0)?;
-    if record.state == ContainerState::Running {
+    let mut record = match container_dir.read_record(0) {
+        Err(Error::Damaged { .. }) => Record::unknown(0),
+        record => record?,
+    };
+    if record.state == ContainerState::Running && file.boot_id != shared.boot_id {
+        record = Record {
+            finished_ns: Some(file.created_ns),
+            ..Record::unknown(record.attempt)
+        };
+        write_json(&container_dir.record(), &record)?;
+    } else if record.state == ContainerState::Running {
         record = Record {
             state: ContainerState::Exited,
             pid: None,
@@ -404,35 +422,58 @@ pub(super) async fn stats(shared: &Arc<Shared>, id: &str) -> Result<Stats> {
 pub(super) async fn adopt_all(shared: &Arc<Shared>) -> Result<()> {
     for id in subdirectories(&shared.config.run_dir)? {
         let directory = SandboxDir(shared.config.run_dir.join(&id));
-        match read_json::<SandboxFile>(&directory.file())? {
-            Some(file) => adopt(shared, file, directory).await?,
-            // It was being made or removed: nothing can run in it.
-            None => {
-                let path = directory.0.clone();
-                linux::mount::unmount_below(&path).map_err(failed("unmount below", &path))?;
-                cleanup::remove_tree(&path).await?;
+        match read_json::<SandboxFile>(&directory.file()) {
+            Ok(Some(file)) => adopt(shared, file, directory).await?,
+            // It was being made or removed.
+            Ok(None) => discard(shared, &id, &directory).await?,
+            // A power cut can tear it. Nobody will know what it was.
+            Err(error @ Error::Damaged { .. }) => {
+                tracing::error!(sandbox = id, "a sandbox is given up: {}", error.chain());
+                discard(shared, &id, &directory).await?;
             }
+            Err(error) => return Err(error),
         }
     }
     sweep_layers(shared).await
 }
 
+/// Clears away a sandbox of which only its id is known. With its monitor, whose
+/// cgroup has the id as its name, its containers die.
+async fn discard(shared: &Arc<Shared>, id: &str, directory: &SandboxDir) -> Result<()> {
+    let monitor = format!("{}/monitors/{id}", shared.config.cgroup_root);
+    cleanup::remove_group(shared, &shared.group(&monitor)?).await?;
+    let path = &directory.0;
+    linux::mount::unmount_below(path).map_err(failed("unmount below", path))?;
+    cleanup::remove_tree(path).await
+}
+
 async fn adopt(shared: &Arc<Shared>, file: SandboxFile, directory: SandboxDir) -> Result<()> {
     let id = file.id.clone();
-    let live = if file.stopped {
-        None
+    let may_live = !file.stopped && file.boot_id == shared.boot_id;
+    let live = if may_live {
+        greet(&id, &directory).await
     } else {
-        greet(&id, &directory).await?
+        Ok(None)
     };
-    let pid = live.as_ref().map(|(_, pid)| *pid);
+    let pid = live
+        .as_ref()
+        .ok()
+        .and_then(|live| live.as_ref().map(|(_, pid)| *pid));
     enter(shared, file.clone(), directory.clone(), pid);
     for container in directory.containers()? {
         let container_dir = directory.container(&container);
-        let Some(config) = read_json::<ContainerFile>(&container_dir.file())? else {
-            cleanup::remove_tree(&container_dir.0).await?;
-            continue;
+        let config = match read_json::<ContainerFile>(&container_dir.file()) {
+            Ok(Some(config)) => config,
+            Ok(None) | Err(Error::Damaged { .. }) => {
+                cleanup::remove_tree(&container_dir.0).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        let record = container_dir.read_record(config.config.attempt)?;
+        let record = match container_dir.read_record(config.config.attempt) {
+            Err(Error::Damaged { .. }) => Record::unknown(config.config.attempt),
+            record => record?,
+        };
         let container = Container::new(&file, config, record);
         shared
             .state
@@ -441,12 +482,19 @@ async fn adopt(shared: &Arc<Shared>, file: SandboxFile, directory: SandboxDir) -
             .insert(container.file.id.clone(), container);
     }
     match live {
-        Some((link, _)) => {
-            watch(shared, id, link, None);
+        Ok(Some((link, _))) => {
+            watch(shared, id.clone(), Some(link), None);
+            // Something may have happened before it was subscribed to.
+            catch_up(shared, &id, &directory);
             Ok(())
         }
-        None if file.stopped => Ok(()),
-        None => lost(shared, &id).await,
+        Ok(None) if file.stopped => Ok(()),
+        Ok(None) => lost(shared, &id).await,
+        Err(error) => {
+            tracing::error!(sandbox = id, "{}", error.chain());
+            watch(shared, id, None, None);
+            Ok(())
+        }
     }
 }
 

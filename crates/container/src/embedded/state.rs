@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use stdx::Instant;
 use tokio::sync::watch;
 
 use crate::config::NamespaceMode;
@@ -12,8 +13,8 @@ use crate::layout::{ContainerFile, SandboxDir, SandboxFile};
 use crate::protocol::Record;
 use crate::runtime::EventKind;
 use crate::status::{
-    ContainerFilter, ContainerState, ContainerStatus, SandboxFilter, SandboxState, SandboxStatus,
-    reason,
+    ContainerFilter, ContainerState, ContainerStatus, FsUsage, SandboxFilter, SandboxState,
+    SandboxStatus, reason,
 };
 
 /// Everything, behind one lock that is never held across an await.
@@ -41,6 +42,8 @@ pub(super) struct Container {
     pub(super) file: ContainerFile,
     pub(super) log_path: Option<PathBuf>,
     pub(super) record: watch::Sender<Record>,
+    /// What the writable layer held when it was last measured.
+    pub(super) measured: Option<(Instant, FsUsage)>,
 }
 
 impl State {
@@ -225,6 +228,7 @@ impl Container {
             log_path: log_path.map(|(directory, path)| directory.join(path)),
             file,
             record: watch::Sender::new(record),
+            measured: None,
         }
     }
 

@@ -14,7 +14,7 @@ use linux::fdpass;
 use linux::process::{self, Fork, Namespaces};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::Signal;
+use rustix::process::{DumpableBehavior, Signal};
 use rustix::pty::OpenptFlags;
 use rustix::thread::ThreadNameSpaceType;
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,9 @@ fn run(start: Start<'_>, channel: &OwnedFd) -> String {
 fn prepare(start: &Start<'_>, channel: &OwnedFd) -> Result<Command> {
     let step = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
     process::reset_signals();
+    // Until it runs its program, no container may look into this process.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(step("hide from containers"))?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(step("tie to the monitor"))?;
     rustix::process::setsid().map_err(step("start a session"))?;

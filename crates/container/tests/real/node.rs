@@ -160,6 +160,13 @@ impl Node {
         String::from_utf8_lossy(&text).trim_end().to_owned()
     }
 
+    /// Drops the runtime; one with other directories stands in until it comes back.
+    pub async fn leave(&mut self) {
+        let (run, data) = (self.path("away/run"), self.path("away/data"));
+        let away = Config::new(run, data, self.cgroup.clone());
+        self.runtime = Embedded::open(away).await.unwrap();
+    }
+
     /// Removes everything and compares with the beginning.
     pub async fn finish(self) {
         for sandbox in self
