@@ -1,0 +1,355 @@
+//! An API server in memory, controllers that call it in process, and hands that do what scheduler
+//! and kubelet would. Everybody may do everything: who may do what is tested elsewhere.
+
+use ::controllers::{Manager, Options};
+use admission::{Chain, Operation, Plugin, View};
+use apiserver::{Answer, Inbound, KubeletAddress, Kubelets, Server, TokenClaims, TokenIssuer};
+use async_trait::async_trait;
+use auth::{Attributes, Authenticator, Authorizer, Credentials, Decision, Rejected, Rules, User};
+use client::{Client, EventType, Gvr, ListOptions, Patch, Transport, TransportError, WatchEvent};
+use futures::StreamExt as _;
+use meta::Status;
+use meta::schema::Ref;
+use registry::hooks::Hooks;
+use registry::{Notice, NoticeKind, Registry};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::{Clock, Importance, Rng, Supervisor};
+use typed::Typed as _;
+use typed::api::core::v1::{Pod, Service};
+
+pub struct Cluster {
+    pub client: Client,
+    pub clock: Clock,
+    supervisor: Supervisor,
+}
+
+struct Anybody;
+
+#[async_trait]
+impl Authenticator for Anybody {
+    async fn authenticate(&self, _: &Credentials<'_>) -> Result<Option<User>, Rejected> {
+        Ok(None)
+    }
+}
+
+impl Authorizer for Anybody {
+    fn authorize(&self, _: &Attributes<'_>) -> Decision {
+        Decision::Allow(String::new())
+    }
+    fn rules(&self, _: &User, _: &str) -> Rules {
+        Rules::default()
+    }
+}
+
+impl TokenIssuer for Anybody {
+    fn issue(&self, _: &TokenClaims) -> Result<(String, i64), Status> {
+        Err(Status::internal("no tokens here"))
+    }
+    fn default_audiences(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn jwks(&self) -> String {
+        String::new()
+    }
+    fn discovery_document(&self) -> String {
+        String::new()
+    }
+}
+
+#[async_trait]
+impl Kubelets for Anybody {
+    async fn forward(
+        &self,
+        _: &KubeletAddress,
+        _: &str,
+        _: apiserver::Request,
+    ) -> Result<Answer, Status> {
+        Err(Status::internal("no kubelets here"))
+    }
+}
+
+/// Refuses what is new in a namespace that shall go, as the plugin NamespaceLifecycle does.
+struct Lifecycle;
+
+#[async_trait]
+impl Plugin for Lifecycle {
+    fn name(&self) -> &'static str {
+        "NamespaceLifecycle"
+    }
+
+    async fn validate(
+        &self,
+        request: &admission::Request<'_>,
+        _: &meta::Value,
+        _: Option<&meta::Value>,
+        view: &dyn View,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
+        if request.operation != Operation::Create || request.namespace.is_empty() {
+            return Ok(());
+        }
+        let namespace = view.get("", "namespaces", "", request.namespace).await?;
+        if namespace
+            .is_some_and(|namespace| namespace.str_at(&["status", "phase"]) != "Terminating")
+        {
+            return Ok(());
+        }
+        let resource = meta::GroupResource::new(request.group, request.resource);
+        let refusal =
+            Status::forbidden(&resource, request.name, "the namespace is being terminated");
+        Err(refusal.cause(
+            "NamespaceTerminating",
+            "it is being terminated",
+            "metadata.namespace",
+        ))
+    }
+}
+
+struct InProcess(Arc<Server>, User);
+
+#[async_trait]
+impl Transport for InProcess {
+    async fn call(&self, request: client::Request) -> Result<client::Response, TransportError> {
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        let inbound = Inbound {
+            method: request.method,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: request.headers,
+            body: request.body,
+            user: Some(self.1.clone()),
+            ..Inbound::default()
+        };
+        let answer = self.0.handle(inbound).await;
+        let body = match answer.body {
+            apiserver::Body::Full(bytes) => client::Body::Full(bytes),
+            apiserver::Body::Pieces(pieces) => client::Body::Stream(pieces.map(Ok).boxed()),
+            apiserver::Body::Notices(notices) => {
+                client::Body::Events(notices.map(|notice| Ok(event(notice))).boxed())
+            }
+            apiserver::Body::Foreign(_) => return Err(TransportError::Closed),
+        };
+        Ok(client::Response {
+            status: answer.status,
+            headers: answer.headers,
+            body,
+        })
+    }
+}
+
+fn event(notice: Notice) -> WatchEvent {
+    let kind = match notice.kind {
+        NoticeKind::Added => EventType::Added,
+        NoticeKind::Modified => EventType::Modified,
+        NoticeKind::Deleted => EventType::Deleted,
+        NoticeKind::Bookmark => EventType::Bookmark,
+        NoticeKind::Error => EventType::Error,
+    };
+    WatchEvent {
+        kind,
+        object: notice.object,
+    }
+}
+
+impl Cluster {
+    /// A cluster with all controllers but those that the test does without.
+    pub async fn start(without: &'static [&'static str]) -> Self {
+        let clock = Clock::simulated("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let store = Arc::new(store::memory(clock.clone(), Rng::seeded(1)));
+        let kinds = api::kinds().map(Ref::Static);
+        let chain = Chain::new(vec![Box::new(Lifecycle)]);
+        let registry = Registry::new(
+            store,
+            clock.clone(),
+            Rng::seeded(2),
+            chain,
+            Hooks::default(),
+            kinds,
+        );
+        let registry = Arc::new(registry);
+        let feed = registry.start().await.expect("the caches fill");
+        let supervisor = Supervisor::new("test");
+        supervisor.spawn("feed", Importance::Essential, feed);
+        let anybody = Arc::new(Anybody);
+        let server = Arc::new(Server::new(
+            registry,
+            anybody.clone(),
+            anybody.clone(),
+            anybody.clone(),
+            anybody.clone(),
+        ));
+        let clients = move |name: &str| {
+            let user = User::new(name, &["system:masters", "system:authenticated"]);
+            Client::new(Arc::new(InProcess(Arc::clone(&server), user)))
+        };
+        let client = clients("tester");
+        let manager = Manager {
+            clients: Box::new(clients),
+            clock: clock.clone(),
+            rng: Rng::seeded(3),
+            supervisor: supervisor.clone(),
+            metrics: Default::default(),
+            options: Options {
+                root_ca: "PEM".into(),
+                cluster_cidrs: vec!["10.42.0.0/16".into()],
+                ..Options::default()
+            },
+        };
+        manager.start(|name| !without.contains(&name));
+        let cluster = Self {
+            client,
+            clock,
+            supervisor,
+        };
+        cluster
+            .create("v1", "namespaces", json!({"metadata": {"name": "a"}}))
+            .await;
+        cluster
+    }
+
+    pub async fn pass(&self, seconds: u64) {
+        self.clock.sleep(Duration::from_secs(seconds)).await;
+        assert_eq!(self.failure(), None);
+    }
+
+    fn failure(&self) -> Option<String> {
+        futures::FutureExt::now_or_never(self.supervisor.failed())
+            .map(|failure| failure.to_string())
+    }
+
+    fn resource(&self, api_version: &str, plural: &str, namespace: &str) -> client::Resource {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let gvr = Gvr::new(group.to_owned(), version.to_owned(), plural.to_owned());
+        self.client
+            .resource(gvr, !namespace.is_empty())
+            .namespace(namespace)
+    }
+
+    pub async fn create(&self, api_version: &str, plural: &str, object: Value) -> Value {
+        let namespace = object["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let resource = self.resource(api_version, plural, &namespace);
+        let created = resource
+            .create(object.to_string().into(), &Default::default())
+            .await;
+        let created =
+            created.unwrap_or_else(|error| panic!("create {plural}: {}", error.message()));
+        serde_json::from_slice(&created).expect("JSON")
+    }
+
+    pub async fn get(
+        &self,
+        api_version: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Value> {
+        match self
+            .resource(api_version, plural, namespace)
+            .get(name, "")
+            .await
+        {
+            Ok(bytes) => Some(serde_json::from_slice(&bytes).expect("JSON")),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => panic!("get {plural} {name}: {}", error.message()),
+        }
+    }
+
+    pub async fn merge(
+        &self,
+        api_version: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        change: Value,
+    ) {
+        let resource = self.resource(api_version, plural, namespace);
+        let changed = resource
+            .patch(name, "", &Patch::Merge(change), &Default::default())
+            .await;
+        changed.unwrap_or_else(|error| panic!("change {plural} {name}: {}", error.message()));
+    }
+
+    pub async fn list(&self, api_version: &str, plural: &str) -> Vec<Value> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let gvr = Gvr::new(group.to_owned(), version.to_owned(), plural.to_owned());
+        let list = self
+            .client
+            .resource(gvr, true)
+            .list(&ListOptions::default())
+            .await
+            .expect("a list");
+        list.items
+            .iter()
+            .map(|item| serde_json::from_slice(item).expect("JSON"))
+            .collect()
+    }
+
+    /// The store's revision: it rises with every write.
+    pub async fn revision(&self) -> u64 {
+        let list = self
+            .client
+            .api::<Service>()
+            .list(&ListOptions::default())
+            .await
+            .expect("a list");
+        list.resource_version.parse().expect("a number")
+    }
+
+    /// Does what scheduler and kubelet would, for as long as there is something to do.
+    pub async fn run_pods(&self, may_run: impl Fn(&Pod) -> bool) {
+        for _ in 0..60 {
+            self.pass(5).await;
+            if !self.run_pods_once(&may_run).await {
+                return;
+            }
+        }
+        panic!("pods do not come to rest");
+    }
+
+    async fn run_pods_once(&self, may_run: &impl Fn(&Pod) -> bool) -> bool {
+        let mut acted = false;
+        for pod in self
+            .client
+            .api::<Pod>()
+            .list(&ListOptions::default())
+            .await
+            .expect("pods")
+            .items
+        {
+            let api = self.client.api::<Pod>().namespace(pod.namespace());
+            let running = pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref())
+                == Some("Running");
+            if pod.is_deleting() {
+                let now = client::DeleteOptions {
+                    grace_period_seconds: Some(0),
+                    ..Default::default()
+                };
+                api.delete(pod.name(), &now).await.expect("the pod ends");
+            } else if !running && may_run(&pod) {
+                api.bind(pod.name(), pod.uid(), "node")
+                    .await
+                    .expect("the pod is bound");
+                let number = pod.uid().bytes().map(u32::from).sum::<u32>() % 250;
+                let now = stdx::format_seconds(self.clock.wall());
+                let status = json!({"status": {"phase": "Running", "podIP": format!("10.42.0.{number}"),
+                    "podIPs": [{"ip": format!("10.42.0.{number}")}],
+                    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}]}});
+                api.patch_status(pod.name(), &Patch::Strategic(status))
+                    .await
+                    .expect("the pod runs");
+            } else {
+                continue;
+            }
+            acted = true;
+        }
+        acted
+    }
+}
