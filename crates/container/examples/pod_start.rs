@@ -87,6 +87,57 @@ async fn measure(rootfs: PathBuf, rounds: usize) -> Result<(), Error> {
             at(100)
         );
     }
+    for count in [30, 110] {
+        together(&runtime, &clock, &rootfs, &cgroup, count).await?;
+    }
     drop(runtime);
     Embedded::reset(config).await
+}
+
+/// Starts this many pods at once, and removes them at once.
+async fn together(
+    runtime: &Embedded,
+    clock: &Clock,
+    rootfs: &std::path::Path,
+    cgroup: &str,
+    count: usize,
+) -> Result<(), Error> {
+    let begin = clock.now();
+    let starting = (0..count).map(|number| async move {
+        let sandbox = runtime
+            .run_sandbox(SandboxConfig {
+                name: format!("pod{number}"),
+                cgroup_parent: format!("{cgroup}/kubepods/pod{number}"),
+                ..SandboxConfig::default()
+            })
+            .await?;
+        let image = Image {
+            rootfs: RootFs {
+                lower: vec![rootfs.to_owned()],
+            },
+            ..Image::default()
+        };
+        let command = ["/bin/sleep", "1000"].map(str::to_owned).to_vec();
+        let container = ContainerConfig {
+            image,
+            command,
+            ..ContainerConfig::default()
+        };
+        let id = runtime.create_container(&sandbox, container).await?;
+        runtime.start_container(&id).await?;
+        Ok::<_, Error>(sandbox)
+    });
+    let sandboxes = futures::future::try_join_all(starting).await?;
+    let running = clock.now();
+    let removing = sandboxes
+        .iter()
+        .map(|sandbox| runtime.remove_sandbox(sandbox));
+    futures::future::try_join_all(removing).await?;
+    let gone = clock.now();
+    println!(
+        "{count} pods at once: running {:?}, gone {:?}",
+        running - begin,
+        gone - running
+    );
+    Ok(())
 }
