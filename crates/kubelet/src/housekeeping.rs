@@ -1,0 +1,220 @@
+//! What is done now and then: leftovers, dead containers, long logs.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use container::status::{
+    ContainerFilter, ContainerState, SandboxFilter, SandboxState, SandboxStatus,
+};
+use typed::Typed;
+use typed::api::core::v1::Pod;
+
+use crate::context::Context;
+use crate::kubelet::{HOUSEKEEPING, uids};
+use crate::labels::GRACE_PERIOD;
+use crate::logs::rotate;
+use crate::metrics;
+use crate::qos::{Qos, qos};
+use crate::resources::{cpu_shares, pod_requests};
+use crate::worker::PodWorkers;
+
+/// Housekeeping rounds between two looks for leftovers.
+const ROUNDS: u32 = 6;
+
+/// Ends what an earlier kubelet left of pods that nobody knows any more.
+pub async fn take_over(cx: &Arc<Context>, workers: &PodWorkers) {
+    if let Err(error) = cx.cgroups.ensure(&cx.config.kubepods(), None) {
+        tracing::warn!(%error, "cannot make the cgroup of all pods");
+    }
+    weigh_classes(cx);
+    end_orphans(cx, workers).await;
+}
+
+/// Runs until it is dropped.
+pub async fn run(cx: Arc<Context>, workers: PodWorkers) {
+    let mut round = 0u32;
+    loop {
+        cx.clock.sleep(HOUSEKEEPING).await;
+        round = round.wrapping_add(1);
+        let (size, files) = (
+            cx.config.container_log_max_size,
+            cx.config.container_log_max_files,
+        );
+        rotate::rotate_all(&*cx.runtime, &cx.clock, size, files).await;
+        remove_dead(&cx).await;
+        if round.is_multiple_of(ROUNDS) {
+            weigh_classes(&cx);
+            end_orphans(&cx, &workers).await;
+        }
+    }
+}
+
+/// Sandboxes, directories and cgroups of pods that are neither known to the
+/// API server nor being ended.
+async fn end_orphans(cx: &Arc<Context>, workers: &PodWorkers) {
+    let known = uids(&cx.pods.list());
+    let filter = SandboxFilter::default();
+    let sandboxes = match cx.runtime.list_sandboxes(&filter).await {
+        Ok(sandboxes) => sandboxes,
+        Err(error) => {
+            tracing::warn!(error = error.chain(), "cannot list sandboxes");
+            return;
+        }
+    };
+    let mut orphans: BTreeMap<String, (Arc<Pod>, Option<i64>)> = BTreeMap::new();
+    for sandbox in sandboxes {
+        let grace = sandbox.annotations.get(GRACE_PERIOD);
+        let grace = grace.and_then(|seconds| seconds.parse().ok());
+        let pod = (Arc::new(pod_of(&sandbox)), grace);
+        orphans.insert(sandbox.uid.clone(), pod);
+    }
+    for uid in leftover_directories(cx) {
+        orphans
+            .entry(uid.clone())
+            .or_insert_with(|| (Arc::new(nameless(&uid)), None));
+    }
+    for (uid, (pod, grace)) in orphans {
+        if known.contains(&uid) || workers.knows(&uid) {
+            continue;
+        }
+        tracing::info!(
+            pod = pod.key(),
+            uid,
+            "ending what is left of an unknown pod"
+        );
+        workers.add_orphan(pod, grace.or(Some(30)));
+    }
+}
+
+/// As much of the pod as its sandbox tells.
+fn pod_of(sandbox: &SandboxStatus) -> Pod {
+    let mut pod = nameless(&sandbox.uid);
+    pod.metadata.name = Some(sandbox.name.clone());
+    pod.metadata.namespace = Some(sandbox.namespace.clone());
+    pod
+}
+
+fn nameless(uid: &str) -> Pod {
+    let mut pod = Pod::default();
+    pod.metadata.uid = Some(uid.to_owned());
+    pod
+}
+
+fn leftover_directories(cx: &Context) -> HashSet<String> {
+    let mut found = HashSet::new();
+    let directory = cx.config.root.join("pods");
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        found.extend(entry.file_name().into_string().ok());
+    }
+    let above = cx.config.kubepods();
+    for class in [Qos::Guaranteed, Qos::Burstable, Qos::BestEffort] {
+        let path = match class.cgroup() {
+            Some(class) => format!("{above}/{class}"),
+            None => above.clone(),
+        };
+        let children = cx.cgroups.children(&path).unwrap_or_default();
+        let uids = children
+            .iter()
+            .filter_map(|name| name.strip_prefix("pod"))
+            .filter(|uid| !uid.is_empty());
+        found.extend(uids.map(str::to_owned));
+    }
+    found
+}
+
+/// The classes share the CPU by what their pods ask for.
+///
+/// Follows pkg/kubelet/cm/qos_container_manager_linux.go.
+fn weigh_classes(cx: &Context) {
+    let above = cx.config.kubepods();
+    let burstable: i64 = cx
+        .pods
+        .list()
+        .iter()
+        .filter(|pod| qos(pod) == Qos::Burstable)
+        .filter_map(|pod| pod_requests(pod).get("cpu").map(|q| q.milli_value()))
+        .sum();
+    for (class, shares) in [("burstable", cpu_shares(burstable)), ("besteffort", 2)] {
+        let path = format!("{above}/{class}");
+        if let Err(error) = cx.cgroups.ensure(&path, Some(shares)) {
+            tracing::warn!(path, %error, "cannot weigh a class of pods");
+        }
+    }
+}
+
+/// Leaves one dead container of each name, for its logs and its exit code.
+async fn remove_dead(cx: &Context) {
+    let all = match cx
+        .runtime
+        .list_containers(&ContainerFilter::default())
+        .await
+    {
+        Ok(all) => all,
+        Err(error) => {
+            tracing::warn!(error = error.chain(), "cannot list containers");
+            return;
+        }
+    };
+    let mut running = 0;
+    let mut dead: HashMap<(String, String), Vec<(i64, String)>> = HashMap::new();
+    for container in &all {
+        if container.state == ContainerState::Running {
+            running += 1;
+        }
+        if container.state == ContainerState::Exited {
+            let uid = container.labels.get(crate::labels::POD_UID).cloned();
+            let key = (uid.unwrap_or_default(), container.name.clone());
+            let entry = (container.created_ns, container.id.clone());
+            dead.entry(key).or_default().push(entry);
+        }
+    }
+    cx.metrics.set(
+        metrics::RUNNING_CONTAINERS,
+        "container_state=\"running\"".to_owned(),
+        f64::from(running),
+    );
+    let mut gone = HashSet::new();
+    for mut containers in dead.into_values() {
+        containers.sort_unstable();
+        containers.pop();
+        for (_, id) in containers {
+            match cx.runtime.remove_container(&id).await {
+                Ok(()) => {
+                    gone.insert(id);
+                }
+                Err(error) => {
+                    tracing::warn!(id, error = error.chain(), "cannot remove dead container");
+                }
+            }
+        }
+    }
+    let left = all.iter().filter(|c| !gone.contains(&c.id));
+    let in_use: HashSet<&str> = left.map(|c| c.sandbox_id.as_str()).collect();
+    remove_old_sandboxes(cx, &in_use).await;
+}
+
+/// Earlier sandboxes of a pod go when no container of theirs is left.
+async fn remove_old_sandboxes(cx: &Context, in_use: &HashSet<&str>) {
+    let Ok(sandboxes) = cx.runtime.list_sandboxes(&SandboxFilter::default()).await else {
+        return;
+    };
+    let mut newest: HashMap<&str, u32> = HashMap::new();
+    for sandbox in &sandboxes {
+        let attempt = newest.entry(&sandbox.uid).or_default();
+        *attempt = (*attempt).max(sandbox.attempt);
+    }
+    for sandbox in &sandboxes {
+        let is_newest = newest.get(sandbox.uid.as_str()) == Some(&sandbox.attempt);
+        let is_used = in_use.contains(sandbox.id.as_str());
+        if is_newest || is_used || sandbox.state == SandboxState::Ready {
+            continue;
+        }
+        if let Err(error) = cx.runtime.remove_sandbox(&sandbox.id).await {
+            tracing::warn!(
+                id = sandbox.id,
+                error = error.chain(),
+                "cannot remove old sandbox"
+            );
+        }
+    }
+}

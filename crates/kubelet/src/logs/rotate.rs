@@ -1,0 +1,111 @@
+//! Keeps container logs from filling the disk.
+//!
+//! Follows pkg/kubelet/logs/container_log_manager.go: the open file is renamed
+//! with the time, the runtime opens a new one, the oldest are removed. Unlike
+//! upstream nothing is compressed, so that `logs` needs one way of reading.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use container::Runtime;
+use container::status::{ContainerFilter, ContainerState};
+use stdx::Clock;
+
+/// Rotates the logs of all running containers that are too long.
+pub async fn rotate_all(runtime: &dyn Runtime, clock: &Clock, size_max: u64, files_max: u32) {
+    let filter = ContainerFilter {
+        state: Some(ContainerState::Running),
+        ..ContainerFilter::default()
+    };
+    let containers = match runtime.list_containers(&filter).await {
+        Ok(containers) => containers,
+        Err(error) => {
+            tracing::warn!(
+                error = error.chain(),
+                "cannot list containers for log rotation"
+            );
+            return;
+        }
+    };
+    for container in containers {
+        let Some(path) = &container.log_path else {
+            continue;
+        };
+        let is_long = fs::metadata(path).is_ok_and(|meta| meta.len() >= size_max);
+        if !is_long {
+            continue;
+        }
+        if let Err(error) = rotate(runtime, clock, &container.id, path, files_max).await {
+            tracing::warn!(path = %path.display(), error, "cannot rotate log");
+        }
+    }
+}
+
+async fn rotate(
+    runtime: &dyn Runtime,
+    clock: &Clock,
+    id: &str,
+    path: &Path,
+    files_max: u32,
+) -> Result<(), String> {
+    let time = stdx::format_seconds(clock.wall()).replace([':', '-', 'T', 'Z'], "");
+    let old = PathBuf::from(format!("{}.{time}", path.display()));
+    fs::rename(path, &old).map_err(|error| error.to_string())?;
+    if let Err(error) = runtime.reopen_log(id).await {
+        // The runtime still writes to the old file: it keeps its name.
+        fs::rename(&old, path).map_err(|error| error.to_string())?;
+        return Err(error.chain());
+    }
+    remove_oldest(path, files_max).map_err(|error| error.to_string())
+}
+
+/// Leaves `files_max` files, the open one included.
+fn remove_oldest(path: &Path, files_max: u32) -> io::Result<()> {
+    let mut rotated = rotated(path)?;
+    let keep = usize::try_from(files_max.saturating_sub(1)).unwrap_or(0);
+    let too_many = rotated.len().saturating_sub(keep);
+    for old in rotated.drain(..too_many) {
+        fs::remove_file(old)?;
+    }
+    Ok(())
+}
+
+/// The rotated files of a log, the oldest first.
+pub fn rotated(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let prefix = format!("{}.", name.to_string_lossy());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("0.log");
+        for name in ["0.log", "0.log.1", "0.log.2", "0.log.3", "1.log"] {
+            fs::write(temp.path().join(name), "").unwrap();
+        }
+        remove_oldest(&path, 3).unwrap();
+        let left: Vec<String> = rotated(&path)
+            .unwrap()
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(left, ["0.log.2", "0.log.3"]);
+        assert!(temp.path().join("1.log").exists());
+    }
+}

@@ -1,0 +1,282 @@
+//! Carrying out a plan, step by step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use typed::Typed;
+use typed::api::core::v1::Pod;
+use typed::api::node::v1::RuntimeClass;
+
+use super::kill::{self, Kill};
+use super::run::PodWorker;
+use crate::dns;
+use crate::doors::PodNetwork;
+use crate::hosts::host_name;
+use crate::metrics;
+use crate::observed::Observed;
+use crate::plan::Action;
+use crate::pod::{ContainerKind, init_containers, is_host_network, spec};
+use crate::sandbox_config::{SandboxParts, port_mappings, sandbox_config};
+use crate::volumes::{self, Mounted, Setup};
+
+impl PodWorker {
+    /// Does the steps. Answers when to look again, or that something failed
+    /// which no container's status tells.
+    pub(super) async fn execute(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Observed,
+        actions: Vec<Action>,
+    ) -> Result<Option<Duration>, ()> {
+        let mut mounted = Mounted::new();
+        let mut again: Option<Duration> = None;
+        let mut failed = false;
+        for action in actions {
+            if self.ending.is_cancelled() {
+                return Ok(again);
+            }
+            match action {
+                Action::KillPod { .. } => self.kill_pod(pod, observed).await?,
+                Action::PurgeInit => self.purge_init(pod, observed).await?,
+                Action::Kill {
+                    id,
+                    message,
+                    reason,
+                    ..
+                } => {
+                    let Some(status) = observed.by_id(&id) else {
+                        continue;
+                    };
+                    let kill = Kill {
+                        message: &message,
+                        reason,
+                        grace: None,
+                        after: Vec::new(),
+                    };
+                    let cx = Arc::clone(&self.cx);
+                    let killed =
+                        kill::container_now(&cx, pod, observed, status, kill, &self.hooks_done);
+                    if let Err(error) = killed.await {
+                        let text = format!("error killing pod: {}", error.chain());
+                        self.cx.warn(pod, "FailedKillPod", text);
+                        return Err(());
+                    }
+                    self.cx.probes.forget(std::iter::once(id.as_str()));
+                }
+                Action::Volumes => mounted = self.mount(pod, observed).await?,
+                Action::Sandbox { attempt, replaces } => {
+                    self.make_sandbox(pod, attempt, replaces.is_some()).await?;
+                    // Volumes may tell the pod's address, which is known only now.
+                    mounted = self.mount_again(pod, mounted).await?;
+                }
+                Action::Start { kind, name } => {
+                    let started = self.start(pod, kind, &name, &mounted).await;
+                    match started {
+                        Ok(()) => {
+                            self.failures.remove(&name);
+                        }
+                        Err(error) => {
+                            match error.again {
+                                Some(time) => {
+                                    again = Some(again.map_or(time, |known| known.min(time)));
+                                }
+                                None => failed = true,
+                            }
+                            self.failures.insert(name, error.failure);
+                            // A failed init container holds up the rest; a sidecar does not.
+                            if kind == ContainerKind::Init {
+                                break;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        if failed { Err(()) } else { Ok(again) }
+    }
+
+    async fn kill_pod(&self, pod: &Pod, observed: &Observed) -> Result<(), ()> {
+        let killed = kill::whole_pod(&self.cx, pod, observed, None, &self.hooks_done).await;
+        killed.map_err(|error| {
+            let text = format!("error killing pod: {}", error.chain());
+            self.cx.warn(pod, "FailedKillPod", text);
+        })?;
+        // The address goes with the sandbox.
+        if let Err(error) = self.cx.network.detach(&self.uid).await {
+            tracing::warn!(pod = pod.key(), %error, "cannot disconnect pod");
+            return Err(());
+        }
+        Ok(())
+    }
+
+    async fn purge_init(&self, pod: &Pod, observed: &Observed) -> Result<(), ()> {
+        for init in init_containers(pod) {
+            let old = observed.containers.iter().filter(|c| c.name == init.name);
+            for status in old {
+                if let Err(error) = self.cx.runtime.remove_container(&status.id).await {
+                    tracing::warn!(
+                        pod = pod.key(),
+                        error = error.chain(),
+                        "cannot remove init container"
+                    );
+                    return Err(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets up all volumes that containers mount, or tells why not.
+    async fn mount(&self, pod: &Pod, observed: &Observed) -> Result<Mounted, ()> {
+        self.mount_with(pod, observed.ips.clone()).await
+    }
+
+    async fn mount_again(&self, pod: &Pod, mounted: Mounted) -> Result<Mounted, ()> {
+        let tells_address = spec(pod).volumes.iter().flatten().any(|volume| {
+            let projected = volume
+                .projected
+                .iter()
+                .flat_map(|p| p.sources.iter().flatten());
+            volume.downward_api.is_some() || projected.into_iter().any(|s| s.downward_api.is_some())
+        });
+        if !tells_address {
+            return Ok(mounted);
+        }
+        self.mount_with(pod, self.cx.network.addresses(&self.uid).await)
+            .await
+    }
+
+    async fn mount_with(&self, pod: &Pod, ips: Vec<String>) -> Result<Mounted, ()> {
+        let cx = &self.cx;
+        let ips = if is_host_network(pod) {
+            cx.config.node_ips.clone()
+        } else {
+            ips
+        };
+        let node = cx.node_facts(ips);
+        let directory = cx.pod_directory(pod);
+        let setup = Setup {
+            pod,
+            objects: &*cx.objects,
+            tokens: &*cx.tokens,
+            node: &node,
+            mounts: &*cx.mounts,
+            clock: &cx.clock,
+            rng: &cx.rng,
+            pod_directory: &directory,
+        };
+        let (mounted, failed) = volumes::set_up_all(&setup).await;
+        for (volume, error) in &failed {
+            let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {error}");
+            cx.warn(pod, "FailedMount", text);
+        }
+        if failed.is_empty() {
+            Ok(mounted)
+        } else {
+            Err(())
+        }
+    }
+
+    /// Brings the volumes of a running pod up to date.
+    pub(super) async fn refresh_volumes(&self, pod: &Pod, observed: &Observed) -> Result<(), ()> {
+        if observed.ready_sandbox().is_none() {
+            return Ok(());
+        }
+        let refreshable = spec(pod).volumes.iter().flatten().any(|volume| {
+            volume.config_map.is_some()
+                || volume.secret.is_some()
+                || volume.downward_api.is_some()
+                || volume.projected.is_some()
+        });
+        if !refreshable {
+            return Ok(());
+        }
+        self.mount(pod, observed).await.map(drop)
+    }
+
+    async fn make_sandbox(&self, pod: &Pod, attempt: u32, changed: bool) -> Result<(), ()> {
+        let cx = &self.cx;
+        if changed {
+            let text = "Pod sandbox changed, it will be killed and re-created.";
+            cx.normal(pod, "SandboxChanged", text);
+        }
+        cx.metrics.count(metrics::STARTED_PODS, String::new());
+        self.run_sandbox(pod, attempt).await.map_err(|error| {
+            cx.metrics
+                .count(metrics::STARTED_PODS_ERRORS, String::new());
+            let text = format!("Failed to create pod sandbox: {error}");
+            cx.warn(pod, "FailedCreatePodSandBox", text);
+        })
+    }
+
+    async fn run_sandbox(&self, pod: &Pod, attempt: u32) -> Result<(), String> {
+        let cx = &self.cx;
+        let host = std::fs::read_to_string(&cx.config.resolv_conf).unwrap_or_default();
+        let logs = cx.log_directory(pod);
+        std::fs::create_dir_all(&logs)
+            .map_err(|error| format!("create {}: {error}", logs.display()))?;
+        let parts = SandboxParts {
+            attempt,
+            host_name: host_name(pod, &cx.config.cluster_domain)?,
+            dns: dns::resolver(pod, &cx.config, &host),
+            log_directory: logs,
+            runtime_handler: self.runtime_handler(pod).await?,
+        };
+        let config = sandbox_config(pod, &cx.config, parts);
+        let id = cx
+            .runtime
+            .run_sandbox(config)
+            .await
+            .map_err(|error| error.chain())?;
+        if is_host_network(pod) {
+            return Ok(());
+        }
+        let connected = self.connect(pod, &id).await;
+        if connected.is_err() {
+            // A sandbox without a network is of no use; the next try makes another.
+            if let Err(error) = cx.runtime.remove_sandbox(&id).await {
+                tracing::warn!(
+                    pod = pod.key(),
+                    error = error.chain(),
+                    "cannot remove sandbox"
+                );
+            }
+        }
+        connected
+    }
+
+    async fn connect(&self, pod: &Pod, sandbox: &str) -> Result<(), String> {
+        let cx = &self.cx;
+        let status = cx
+            .runtime
+            .sandbox_status(sandbox)
+            .await
+            .map_err(|error| error.chain())?;
+        let network = PodNetwork {
+            uid: pod.uid().to_owned(),
+            namespace: pod.namespace().to_owned(),
+            name: pod.name().to_owned(),
+            netns: status.netns.unwrap_or_default(),
+            port_mappings: port_mappings(pod),
+        };
+        let attached = cx.network.attach(&network).await;
+        let addresses = attached.map_err(|error| {
+            format!("failed to setup network for sandbox \"{sandbox}\": {error}")
+        })?;
+        if addresses.is_empty() {
+            return Err(format!("no address for sandbox \"{sandbox}\""));
+        }
+        Ok(())
+    }
+
+    async fn runtime_handler(&self, pod: &Pod) -> Result<String, String> {
+        let name = spec(pod).runtime_class_name.as_deref();
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Ok(String::new());
+        };
+        let class = self.cx.client.api::<RuntimeClass>().get(name).await;
+        let class =
+            class.map_err(|error| format!("failed to get sandbox runtime: {}", error.message()))?;
+        Ok(class.handler)
+    }
+}
