@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+use anyhow::{Context as _, Result, bail};
 
 /// Writes what is not yet so; with `check`, only says whether anything would change.
 pub fn run(root: &Path, check: bool) -> Result<()> {
@@ -22,10 +22,10 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
             }
         }
     }
-    match check && !stale.is_empty() {
-        true => Err(format!("run `cargo xtask codegen`: these are stale: {stale:?}").into()),
-        false => Ok(()),
+    if check && !stale.is_empty() {
+        bail!("run `cargo xtask codegen`: these are stale: {stale:?}");
     }
+    Ok(())
 }
 
 /// One row of `fields.tsv`.
@@ -86,7 +86,7 @@ fn read(folder: &Path) -> Result<Spec> {
 
 fn table(path: &Path) -> Result<Vec<Vec<String>>> {
     let text =
-        std::fs::read_to_string(path).map_err(|e| format!("read {}: {e}", path.display()))?;
+        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let width = text.lines().next().unwrap_or_default().split('\t').count();
     Ok(text
         .lines()

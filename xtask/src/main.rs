@@ -1,29 +1,44 @@
-//! The project's own tools: up, test, bench, codegen.
+//! The project's own tools: `cargo xtask up|down|test|codegen`.
 
 mod codegen;
+mod debian;
+mod test;
+mod up;
 
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  up                 build, start a cluster, run the example, show it
+  down               end that cluster and remove what it left
+  test [FILTER]      all tests
+  codegen [--check]  make crates/api/src/generated from spec/";
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match args.first().map(String::as_str) {
-        Some("codegen") => codegen::run(&root(), args.iter().any(|a| a == "--check")),
-        _ => Err("usage: cargo xtask codegen [--check]".into()),
-    };
-    match outcome {
+    match run(&root(), &args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
+fn run(root: &Path, args: &[String]) -> Result<()> {
+    let rest = args.get(1..).unwrap_or_default();
+    match args.first().map(String::as_str) {
+        Some("codegen") => codegen::run(root, rest.iter().any(|a| a == "--check")),
+        Some("down") => up::down(root),
+        Some("test") => test::run(root, rest),
+        Some("up") => up::up(root),
+        _ => anyhow::bail!("{USAGE}"),
+    }
+}
+
 /// The root of the workspace.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
 }
