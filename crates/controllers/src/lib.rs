@@ -12,6 +12,8 @@ mod control;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
+#[cfg(test)]
+mod fault_tests;
 mod garbage_collector;
 mod manager;
 mod namespace;

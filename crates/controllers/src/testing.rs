@@ -2,10 +2,13 @@
 //! and simulated time, which goes on only when everybody waits.
 
 use crate::{Manager, Options};
+use client::Client;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, Rng, Supervisor, Timestamp};
 use testkit::FakeApi;
+use testkit::faulty::{Faults, Faulty, Odds};
 
 pub(crate) struct Cluster {
     pub(crate) api: FakeApi,
@@ -19,13 +22,36 @@ impl Cluster {
     }
 
     pub(crate) fn start_with(controllers: &'static [&'static str], options: Options) -> Self {
+        Self::start_over(controllers, options, |_, api| api.client())
+    }
+
+    /// A cluster whose controllers lose requests, answers and watches, as the seed has it.
+    pub(crate) fn start_faulty(
+        controllers: &'static [&'static str],
+        seed: u64,
+        odds: Odds,
+        faults: &Faults,
+    ) -> Self {
+        let (rng, faults) = (Rng::seeded(seed), faults.clone());
+        Self::start_over(controllers, Options::default(), move |clock, api| {
+            let inner = Arc::new(api.clone());
+            let faulty = Faulty::new(inner, odds, faults.clone(), clock.clone(), rng.fork());
+            Client::new(Arc::new(faulty))
+        })
+    }
+
+    fn start_over(
+        controllers: &'static [&'static str],
+        options: Options,
+        client: impl Fn(&Clock, &FakeApi) -> Client + Send + Sync + 'static,
+    ) -> Self {
         let epoch: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let clock = Clock::simulated(epoch);
         let api = FakeApi::new(clock.clone(), Rng::seeded(1));
         let supervisor = Supervisor::new("test");
-        let clients = api.clone();
+        let (of_clock, of_api) = (clock.clone(), api.clone());
         let manager = Manager {
-            clients: Box::new(move |_| clients.client()),
+            clients: Box::new(move |_| client(&of_clock, &of_api)),
             clock: clock.clone(),
             rng: Rng::seeded(2),
             supervisor: supervisor.clone(),

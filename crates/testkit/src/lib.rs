@@ -6,5 +6,6 @@
 //! whole behaviour run against the real server.
 
 pub mod fake;
+pub mod faulty;
 
 pub use fake::FakeApi;

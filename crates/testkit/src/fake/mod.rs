@@ -134,7 +134,8 @@ impl FakeApi {
 
     fn publish(&self) {
         let revision = self.state().store.revision();
-        self.revision.send_replace(revision);
+        // Waking all watchers for nothing would cost more than everything else.
+        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 }
 
