@@ -27,6 +27,17 @@ pub const NODES: &str = "system:nodes";
 /// The name of somebody who did not say who they are.
 pub const ANONYMOUS: &str = "system:anonymous";
 
+/// The extra that names the credential by which a user came.
+pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+/// The extra that names the pod a token was made for.
+pub const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
+/// That pod's uid.
+pub const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
+/// The extra that names the node of that pod.
+pub const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
+/// That node's uid.
+pub const NODE_UID: &str = "authentication.kubernetes.io/node-uid";
+
 impl User {
     /// Somebody with a name and groups.
     pub fn new(name: impl Into<String>, groups: &[&str]) -> Self {
