@@ -11,6 +11,7 @@ mod context;
 mod control;
 mod deployment;
 mod endpoint_slice;
+mod endpoint_slice_mirroring;
 mod endpoints;
 #[cfg(test)]
 mod fault_tests;
@@ -56,6 +57,7 @@ pub const CONTROLLERS: &[Controller] = &[
     deployment::CONTROLLER,
     endpoints::CONTROLLER,
     endpoint_slice::CONTROLLER,
+    endpoint_slice_mirroring::CONTROLLER,
     garbage_collector::CONTROLLER,
     namespace::CONTROLLER,
     node_ipam::CONTROLLER,

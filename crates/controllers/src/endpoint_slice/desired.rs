@@ -12,24 +12,24 @@ use typed::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort};
 const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// What makes lists of ports the same.
-pub(super) type PortsKey = Vec<(String, String, i32, String)>;
+pub(crate) type PortsKey = Vec<(String, String, i32, String)>;
 /// What makes endpoints the same: addresses, hostname, and the pod.
-pub(super) type EndpointKey = (Vec<String>, String, String, String);
+pub(crate) type EndpointKey = (Vec<String>, String, String, String);
 
 /// A Service's addresses.
 #[derive(Default)]
-pub(super) struct Desired {
+pub(crate) struct Desired {
     /// Groups with the same ports, by address type.
-    pub(super) families: BTreeMap<&'static str, BTreeMap<PortsKey, Group>>,
+    pub(crate) families: BTreeMap<&'static str, BTreeMap<PortsKey, Group>>,
     /// Pods that were left out since their nodes do not exist.
     pub(super) missing_nodes: Vec<(String, String)>,
 }
 
 /// Endpoints with the same ports.
 #[derive(Default)]
-pub(super) struct Group {
-    pub(super) ports: Vec<EndpointPort>,
-    pub(super) endpoints: BTreeMap<EndpointKey, Endpoint>,
+pub(crate) struct Group {
+    pub(crate) ports: Vec<EndpointPort>,
+    pub(crate) endpoints: BTreeMap<EndpointKey, Endpoint>,
 }
 
 impl Desired {
@@ -65,7 +65,7 @@ impl Desired {
 }
 
 /// What makes an endpoint the same when its condition changes.
-pub(super) fn endpoint_key(endpoint: &Endpoint) -> EndpointKey {
+pub(crate) fn endpoint_key(endpoint: &Endpoint) -> EndpointKey {
     let mut addresses = endpoint.addresses.clone();
     addresses.sort();
     let target = endpoint.target_ref.as_ref();
@@ -79,7 +79,7 @@ pub(super) fn endpoint_key(endpoint: &Endpoint) -> EndpointKey {
 }
 
 /// What makes lists of ports the same, whatever their order.
-pub(super) fn ports_key(ports: &[EndpointPort]) -> PortsKey {
+pub(crate) fn ports_key(ports: &[EndpointPort]) -> PortsKey {
     let key = |port: &EndpointPort| {
         (
             port.name.clone().unwrap_or_default(),

@@ -3,15 +3,15 @@
 //! Follows pkg/controller/endpointslice and staging/src/k8s.io/endpointslice. Topology hints are
 //! not given.
 
-mod desired;
-mod plan;
+pub(crate) mod desired;
+pub(crate) mod plan;
 #[cfg(test)]
 mod tests;
-mod tracker;
+pub(crate) mod tracker;
 
 use crate::context::{Context, enqueue_changed};
 use crate::rule::EVENTS;
-use crate::services::{self, TriggerTimes};
+use crate::services::{self, HEADLESS, TriggerTimes};
 use crate::{Controller, Rule};
 use client::events::{Recorder, WARNING};
 use client::{Api, DeleteOptions, Error};
@@ -19,12 +19,12 @@ use desired::Desired;
 use informer::{
     Action, BoxError, Change, Index, Informer, ObjectKey, Queue, Reconcile, Store, Workers,
 };
-use plan::Plan;
+use plan::{Plan, Template};
 use std::sync::Arc;
 use tracker::Tracker;
-use typed::Typed;
 use typed::api::core::v1::{Node, Pod, Service};
 use typed::api::discovery::v1::EndpointSlice;
+use typed::{Labels, Typed};
 
 pub(crate) const CONTROLLER: Controller = Controller {
     name: "endpointslice-controller",
@@ -48,11 +48,11 @@ pub(crate) const CONTROLLER: Controller = Controller {
 };
 
 /// The label that names a slice's Service.
-pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The label that names who keeps a slice.
-pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// Who keeps these slices.
-pub(super) const MANAGER: &str = "endpointslice-controller.k8s.io";
+const MANAGER: &str = "endpointslice-controller.k8s.io";
 
 fn start(context: &Context) {
     let services = context.factory.informer::<Service>();
@@ -63,7 +63,7 @@ fn start(context: &Context) {
     let tracker = Arc::new(Tracker::default());
     enqueue_changed(&services, &queue);
     services::enqueue_services_of(&pods, services.store(), &queue);
-    watch_slices(&slices, &queue, &tracker);
+    watch_slices(&slices, MANAGER, &queue, &tracker);
     let controller = Arc::new(EndpointSlices {
         services: services.store(),
         pods: pods.store(),
@@ -97,7 +97,7 @@ struct EndpointSlices {
 /// The cache has not seen yet what was written before.
 #[derive(Debug, thiserror::Error)]
 #[error("slices of {0} in the cache are out of date")]
-struct Stale(ObjectKey);
+pub(crate) struct Stale(pub(crate) ObjectKey);
 
 /// A pod is on a node that does not exist, and was left out.
 #[derive(Debug, thiserror::Error)]
@@ -109,15 +109,16 @@ struct NodeMissing {
 }
 
 /// A slice that changed otherwise than we left it has its Service looked at.
-fn watch_slices(
+pub(crate) fn watch_slices(
     slices: &Informer<EndpointSlice>,
+    manager: &'static str,
     queue: &Queue<ObjectKey>,
     tracker: &Arc<Tracker>,
 ) {
     let (queue, tracker) = (queue.clone(), Arc::clone(tracker));
     slices.on_change(move |change: &Change<EndpointSlice>| {
         for slice in change.states() {
-            let Some(service) = service_of(slice) else {
+            let Some(service) = service_of(slice, manager) else {
                 continue;
             };
             let expected = match &change.new {
@@ -132,18 +133,16 @@ fn watch_slices(
 }
 
 fn service_values(slice: &EndpointSlice) -> Vec<String> {
-    service_of(slice)
+    service_of(slice, MANAGER)
         .map(|service| service.to_string())
         .into_iter()
         .collect()
 }
 
-/// The Service of a slice that we keep.
-fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
+/// The Service of a slice that the manager keeps.
+pub(crate) fn service_of(slice: &EndpointSlice, manager: &str) -> Option<ObjectKey> {
     let labels = slice.labels();
-    let ours = labels
-        .get(MANAGED_BY)
-        .is_some_and(|manager| manager == MANAGER);
+    let ours = labels.get(MANAGED_BY).is_some_and(|found| found == manager);
     let name = labels
         .get(SERVICE_NAME)
         .filter(|name| ours && !name.is_empty())?;
@@ -176,7 +175,7 @@ impl Reconcile<ObjectKey> for EndpointSlices {
             .triggers
             .oldest_change(&service, pods.iter().map(|pod| &**pod));
         let desired = Desired::of(&service, &pods, |name| self.nodes.get("", name));
-        let plan = plan::plan(&service, &slices, &desired, trigger);
+        let plan = plan::plan(&template(&service), &slices, &desired, trigger);
         self.apply(key, plan).await.inspect_err(|error| {
             let message = format!(
                 "Error updating Endpoint Slices for Service {key}: {}",
@@ -203,30 +202,64 @@ impl Reconcile<ObjectKey> for EndpointSlices {
 
 impl EndpointSlices {
     async fn apply(&self, key: &ObjectKey, plan: Plan) -> Result<(), Error> {
-        for slice in plan.create {
-            match self.api.create(&slice).await {
-                Ok(created) => self.tracker.expect(key, &created),
-                // Nothing can be created there any more.
-                Err(error) if error.is_namespace_terminating() => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        for slice in plan.update {
-            let updated = self.api.replace(&slice).await?;
-            self.tracker.expect(key, &updated);
-        }
-        for slice in plan.delete {
-            match self
-                .api
-                .namespace(slice.namespace())
-                .delete(slice.name(), &DeleteOptions::default())
-                .await
-            {
-                Ok(()) => self.tracker.expect_deletion(key, &slice),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        write(&self.api, &self.tracker, key, plan).await
     }
+}
+
+/// Makes the changes of a plan and expects to see them.
+pub(crate) async fn write(
+    api: &Api<EndpointSlice>,
+    tracker: &Tracker,
+    key: &ObjectKey,
+    plan: Plan,
+) -> Result<(), Error> {
+    for slice in plan.create {
+        match api.create(&slice).await {
+            Ok(created) => tracker.expect(key, &created),
+            // Nothing can be created there any more.
+            Err(error) if error.is_namespace_terminating() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    for slice in plan.update {
+        let updated = api.replace(&slice).await?;
+        tracker.expect(key, &updated);
+    }
+    for slice in plan.delete {
+        match api
+            .namespace(slice.namespace())
+            .delete(slice.name(), &DeleteOptions::default())
+            .await
+        {
+            Ok(()) => tracker.expect_deletion(key, &slice),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn template(service: &Service) -> Template {
+    Template {
+        namespace: service.namespace().to_owned(),
+        prefix: service.name().to_owned(),
+        labels: labels(service),
+        annotations: None,
+        owner: service.controller_reference(),
+        is_ending: service.is_deleting(),
+        has_placeholder: true,
+        endpoints_max: 100,
+    }
+}
+
+/// The Service's labels and ours, which it cannot override.
+fn labels(service: &Service) -> Labels {
+    let mut labels = service.labels().clone();
+    labels.remove(HEADLESS);
+    if services::is_headless(service) {
+        labels.insert(HEADLESS.to_owned(), String::new());
+    }
+    labels.insert(SERVICE_NAME.to_owned(), service.name().to_owned());
+    labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
+    labels
 }

@@ -2,29 +2,45 @@
 //! staging/src/k8s.io/endpointslice/reconciler.go.
 
 use super::desired::{Desired, Group, PortsKey, endpoint_key, ports_key};
-use super::{MANAGED_BY, MANAGER, SERVICE_NAME};
-use crate::services::{HEADLESS, TRIGGER_TIME, format_trigger, is_headless};
+use crate::services::{TRIGGER_TIME, format_trigger};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::Timestamp;
-use typed::api::core::v1::Service;
 use typed::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
-use typed::meta::ObjectMeta;
+use typed::meta::{ObjectMeta, OwnerReference};
 use typed::{Labels, Typed};
 
-const ENDPOINTS_MAX: usize = 100;
+/// What all slices of one owner have in common.
+pub(crate) struct Template {
+    /// The namespace.
+    pub(crate) namespace: String,
+    /// The names' prefix.
+    pub(crate) prefix: String,
+    /// The labels.
+    pub(crate) labels: Labels,
+    /// The annotations, if they follow something.
+    pub(crate) annotations: Option<Labels>,
+    /// Whose they are.
+    pub(crate) owner: OwnerReference,
+    /// Whether nothing new is made, as the owner shall go.
+    pub(crate) is_ending: bool,
+    /// Whether an empty slice says that there are no addresses.
+    pub(crate) has_placeholder: bool,
+    /// The most endpoints of a slice.
+    pub(crate) endpoints_max: usize,
+}
 
 /// What to write.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) create: Vec<EndpointSlice>,
-    pub(super) update: Vec<EndpointSlice>,
-    pub(super) delete: Vec<EndpointSlice>,
+pub(crate) struct Plan {
+    pub(crate) create: Vec<EndpointSlice>,
+    pub(crate) update: Vec<EndpointSlice>,
+    pub(crate) delete: Vec<EndpointSlice>,
 }
 
-/// Compares a Service's slices with the addresses that it should have.
-pub(super) fn plan(
-    service: &Service,
+/// Compares an owner's slices with the addresses that it should have.
+pub(crate) fn plan(
+    template: &Template,
     slices: &[Arc<EndpointSlice>],
     desired: &Desired,
     trigger: Option<Timestamp>,
@@ -42,9 +58,9 @@ pub(super) fn plan(
             .iter()
             .filter(|slice| slice.address_type == *family)
             .cloned();
-        plan.append(plan_family(service, family, own.collect(), groups));
+        plan.append(plan_family(template, family, own.collect(), groups));
     }
-    if service.is_deleting() {
+    if template.is_ending {
         plan.create.clear();
     }
     for slice in plan.create.iter_mut().chain(&mut plan.update) {
@@ -62,7 +78,7 @@ impl Plan {
 }
 
 fn plan_family(
-    service: &Service,
+    template: &Template,
     family: &str,
     slices: Vec<Arc<EndpointSlice>>,
     groups: &BTreeMap<PortsKey, Group>,
@@ -71,7 +87,7 @@ fn plan_family(
     let count = slices.len();
     let mut by_ports: BTreeMap<PortsKey, Vec<EndpointSlice>> = BTreeMap::new();
     for slice in slices {
-        if is_owned(&slice, service) {
+        if is_owned(&slice, template) {
             by_ports
                 .entry(ports_key(slice.ports.as_deref().unwrap_or_default()))
                 .or_default()
@@ -82,24 +98,24 @@ fn plan_family(
     }
     for (key, group) in groups {
         let existing = by_ports.remove(key).unwrap_or_default();
-        plan.append(plan_group(service, family, existing, group));
+        plan.append(plan_group(template, family, existing, group));
     }
     plan.delete.extend(by_ports.into_values().flatten());
-    if plan.delete.len() == count && plan.create.is_empty() {
-        keep_placeholder(service, family, &mut plan);
+    if template.has_placeholder && plan.delete.len() == count && plan.create.is_empty() {
+        keep_placeholder(template, family, &mut plan);
     }
-    reuse_deleted(service, &mut plan);
+    reuse_deleted(template, &mut plan);
     plan
 }
 
 /// A Service without addresses has an empty slice, so that one can see that there are none.
-fn keep_placeholder(service: &Service, family: &str, plan: &mut Plan) {
-    let placeholder = new_slice(service, family, &[]);
+fn keep_placeholder(template: &Template, family: &str, plan: &mut Plan) {
+    let placeholder = new_slice(template, family, &[]);
     let is_placeholder = |slice: &EndpointSlice| {
         slice.endpoints.iter().flatten().next().is_none()
             && slice.ports.iter().flatten().next().is_none()
             && slice.labels() == placeholder.labels()
-            && is_owned(slice, service)
+            && is_owned(slice, template)
     };
     match plan.delete.as_slice() {
         [only] if is_placeholder(only) => plan.delete.clear(),
@@ -109,10 +125,10 @@ fn keep_placeholder(service: &Service, family: &str, plan: &mut Plan) {
 
 /// A slice that would be deleted becomes one that would be created: one write less, and no moment
 /// without addresses.
-fn reuse_deleted(service: &Service, plan: &mut Plan) {
+fn reuse_deleted(template: &Template, plan: &mut Plan) {
     let (reusable, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.delete)
         .into_iter()
-        .partition(|slice| is_owned(slice, service));
+        .partition(|slice| is_owned(slice, template));
     plan.delete = lost;
     for old in reusable {
         match plan.create.pop() {
@@ -129,7 +145,7 @@ fn reuse_deleted(service: &Service, plan: &mut Plan) {
 }
 
 fn plan_group(
-    service: &Service,
+    template: &Template,
     family: &str,
     existing: Vec<EndpointSlice>,
     group: &Group,
@@ -138,13 +154,12 @@ fn plan_group(
     let mut plan = Plan::default();
     let mut unchanged = Vec::new();
     for slice in existing {
-        let labels = slice_labels(service);
         let had = slice.endpoints.clone().unwrap_or_default();
         let kept: Vec<Endpoint> = had
             .iter()
             .filter_map(|endpoint| left.remove(&endpoint_key(endpoint)))
             .collect();
-        let relabelled = *slice.labels() != labels;
+        let relabelled = !has_metadata(&slice, template);
         let same =
             had.len() == kept.len() && had.iter().zip(&kept).all(|(had, kept)| is_same(had, kept));
         if same && !relabelled {
@@ -152,24 +167,24 @@ fn plan_group(
         } else if kept.is_empty() && !same {
             plan.delete.push(slice);
         } else {
-            plan.update.push(with(slice, kept, labels));
+            plan.update.push(with(slice, kept, template));
         }
     }
     plan.update
         .sort_by_key(|slice| std::cmp::Reverse(len(slice)));
     plan.update
         .iter_mut()
-        .for_each(|slice| fill(slice, &mut left));
+        .for_each(|slice| fill(slice, &mut left, template.endpoints_max));
     while !left.is_empty() {
-        let fitting = if left.len() < ENDPOINTS_MAX {
-            best_fit(&unchanged, left.len())
+        let fitting = if left.len() < template.endpoints_max {
+            best_fit(&unchanged, left.len(), template.endpoints_max)
         } else {
             None
         };
         let fitting = fitting.map(|index| unchanged.remove(index));
         let is_new = fitting.is_none();
-        let mut slice = fitting.unwrap_or_else(|| new_slice(service, family, &group.ports));
-        fill(&mut slice, &mut left);
+        let mut slice = fitting.unwrap_or_else(|| new_slice(template, family, &group.ports));
+        fill(&mut slice, &mut left, template.endpoints_max);
         if is_new {
             plan.create.push(slice)
         } else {
@@ -180,20 +195,20 @@ fn plan_group(
 }
 
 /// The slice that is fullest after it has taken so many more.
-fn best_fit(slices: &[EndpointSlice], more: usize) -> Option<usize> {
+fn best_fit(slices: &[EndpointSlice], more: usize, most: usize) -> Option<usize> {
     let fits = slices
         .iter()
         .enumerate()
-        .filter(|(_, slice)| len(slice) + more <= ENDPOINTS_MAX);
+        .filter(|(_, slice)| len(slice) + more <= most);
     // An empty slice is no better than a new one.
     let fits = fits.filter(|(_, slice)| len(slice) > 0);
     fits.max_by_key(|(index, slice)| (len(slice), std::cmp::Reverse(*index)))
         .map(|(index, _)| index)
 }
 
-fn fill<K: Ord + Clone>(slice: &mut EndpointSlice, left: &mut BTreeMap<K, Endpoint>) {
+fn fill<K: Ord + Clone>(slice: &mut EndpointSlice, left: &mut BTreeMap<K, Endpoint>, most: usize) {
     let endpoints = slice.endpoints.get_or_insert_default();
-    while endpoints.len() < ENDPOINTS_MAX {
+    while endpoints.len() < most {
         match left.pop_first() {
             Some((_, endpoint)) => endpoints.push(endpoint),
             None => return,
@@ -201,16 +216,24 @@ fn fill<K: Ord + Clone>(slice: &mut EndpointSlice, left: &mut BTreeMap<K, Endpoi
     }
 }
 
-fn with(slice: EndpointSlice, endpoints: Vec<Endpoint>, labels: Labels) -> EndpointSlice {
-    let metadata = ObjectMeta {
-        labels: Some(labels),
-        ..slice.metadata
-    };
-    EndpointSlice {
-        endpoints: Some(endpoints),
-        metadata,
-        ..slice
+fn with(mut slice: EndpointSlice, endpoints: Vec<Endpoint>, template: &Template) -> EndpointSlice {
+    slice.endpoints = Some(endpoints);
+    slice.metadata.labels = Some(template.labels.clone());
+    if let Some(annotations) = &template.annotations {
+        slice.metadata.annotations = Some(annotations.clone());
     }
+    slice
+}
+
+/// Whether labels and annotations are as they should be.
+fn has_metadata(slice: &EndpointSlice, template: &Template) -> bool {
+    let mut annotations = slice.annotations().clone();
+    annotations.remove(TRIGGER_TIME);
+    *slice.labels() == template.labels
+        && template
+            .annotations
+            .as_ref()
+            .is_none_or(|wanted| *wanted == annotations)
 }
 
 fn len(slice: &EndpointSlice) -> usize {
@@ -225,38 +248,30 @@ fn is_same(one: &Endpoint, two: &Endpoint) -> bool {
         && one.target_ref == two.target_ref
 }
 
-fn is_owned(slice: &EndpointSlice, service: &Service) -> bool {
-    let is_service = |owner: &typed::meta::OwnerReference| {
-        owner.uid == service.uid() && owner.kind == "Service" && owner.api_version == "v1"
+fn is_owned(slice: &EndpointSlice, template: &Template) -> bool {
+    let wanted = &template.owner;
+    let is_wanted = |owner: &OwnerReference| {
+        owner.uid == wanted.uid
+            && owner.kind == wanted.kind
+            && owner.api_version == wanted.api_version
     };
-    slice.owner_references().iter().any(is_service)
+    slice.owner_references().iter().any(is_wanted)
 }
 
-fn new_slice(service: &Service, family: &str, ports: &[EndpointPort]) -> EndpointSlice {
+fn new_slice(template: &Template, family: &str, ports: &[EndpointPort]) -> EndpointSlice {
     EndpointSlice {
         address_type: family.to_owned(),
         endpoints: Some(Vec::new()),
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}-", service.name())),
-            namespace: service.metadata.namespace.clone(),
-            labels: Some(slice_labels(service)),
-            owner_references: Some(vec![service.controller_reference()]),
+            generate_name: Some(format!("{}-", template.prefix)),
+            namespace: Some(template.namespace.clone()),
+            labels: Some(template.labels.clone()),
+            annotations: template.annotations.clone(),
+            owner_references: Some(vec![template.owner.clone()]),
             ..Default::default()
         },
         ports: Some(ports.to_vec()),
     }
-}
-
-/// The Service's labels and ours, which it cannot override.
-fn slice_labels(service: &Service) -> Labels {
-    let mut labels = service.labels().clone();
-    labels.remove(HEADLESS);
-    if is_headless(service) {
-        labels.insert(HEADLESS.to_owned(), String::new());
-    }
-    labels.insert(SERVICE_NAME.to_owned(), service.name().to_owned());
-    labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
-    labels
 }
 
 fn note_trigger(slice: &mut EndpointSlice, trigger: Option<Timestamp>) {

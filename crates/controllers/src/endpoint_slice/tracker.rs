@@ -9,7 +9,7 @@ use typed::api::discovery::v1::EndpointSlice;
 
 /// The generations of slices as we left them, by Service and uid.
 #[derive(Default)]
-pub(super) struct Tracker {
+pub(crate) struct Tracker {
     services: Mutex<BTreeMap<ObjectKey, BTreeMap<String, Expected>>>,
 }
 
@@ -20,7 +20,7 @@ enum Expected {
 }
 
 impl Tracker {
-    pub(super) fn expect(&self, service: &ObjectKey, slice: &EndpointSlice) {
+    pub(crate) fn expect(&self, service: &ObjectKey, slice: &EndpointSlice) {
         let expected = Expected::Generation(slice.generation());
         self.services()
             .entry(service.clone())
@@ -28,7 +28,7 @@ impl Tracker {
             .insert(slice.uid().to_owned(), expected);
     }
 
-    pub(super) fn expect_deletion(&self, service: &ObjectKey, slice: &EndpointSlice) {
+    pub(crate) fn expect_deletion(&self, service: &ObjectKey, slice: &EndpointSlice) {
         self.services()
             .entry(service.clone())
             .or_default()
@@ -37,7 +37,7 @@ impl Tracker {
 
     /// Whether a slice in the cache is older than what was written, is missing, or is still there
     /// though it was deleted.
-    pub(super) fn is_stale(&self, service: &ObjectKey, slices: &[Arc<EndpointSlice>]) -> bool {
+    pub(crate) fn is_stale(&self, service: &ObjectKey, slices: &[Arc<EndpointSlice>]) -> bool {
         let services = self.services();
         let Some(expected) = services.get(service) else {
             return false;
@@ -54,7 +54,7 @@ impl Tracker {
     }
 
     /// Whether a state of a slice is one that we made, or older.
-    pub(super) fn is_expected(&self, service: &ObjectKey, slice: &EndpointSlice) -> bool {
+    pub(crate) fn is_expected(&self, service: &ObjectKey, slice: &EndpointSlice) -> bool {
         match self
             .services()
             .get(service)
@@ -67,7 +67,7 @@ impl Tracker {
     }
 
     /// Whether we deleted a slice that is gone now; in any case nothing is expected of it further.
-    pub(super) fn is_expected_deletion(&self, service: &ObjectKey, slice: &EndpointSlice) -> bool {
+    pub(crate) fn is_expected_deletion(&self, service: &ObjectKey, slice: &EndpointSlice) -> bool {
         let mut services = self.services();
         let expected = services
             .get_mut(service)
@@ -75,7 +75,7 @@ impl Tracker {
         expected == Some(Expected::Deletion)
     }
 
-    pub(super) fn forget(&self, service: &ObjectKey) {
+    pub(crate) fn forget(&self, service: &ObjectKey) {
         self.services().remove(service);
     }
 
