@@ -81,7 +81,7 @@ fn check(shared: &Shared, config: &SandboxConfig) -> Result<()> {
     }
 }
 
-/// Starts the monitor, and prepares the cgroups while it prepares itself.
+/// Makes the cgroups and starts the monitor.
 async fn start(
     shared: &Arc<Shared>,
     file: &SandboxFile,
@@ -89,37 +89,15 @@ async fn start(
 ) -> Result<(Link, Child)> {
     super::make_private(&directory.0).map_err(failed("create", &directory.0))?;
     write_json(&directory.file(), file)?;
-    let mut monitor = spawn(shared, directory).map_err(|source| Error::Monitor {
-        sandbox: file.id.clone(),
-        operation: "start the sandbox",
-        source,
-    })?;
-    let pid = monitor
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .unwrap_or_default();
-    let (own, pod) = (
-        shared.group(&file.monitor_cgroup)?,
-        shared.group(&file.config.cgroup_parent)?,
-    );
-    let resources = file.config.resources.clone();
-    let groups = blocking("prepare cgroups", move || {
-        let failed = |error| cgroup_error("prepare cgroups", &error);
-        own.create().map_err(failed)?;
-        own.attach(pid).map_err(failed)?;
-        pod.create().map_err(failed)?;
-        if let Some(resources) = resources {
-            pod.apply(&crate::monitor::limits(&resources))
-                .map_err(failed)?;
-        }
-        Ok(())
-    });
-    let (groups, said) = tokio::join!(groups, hear(&mut monitor));
-    let said = said.map_err(|source| Error::Monitor {
-        sandbox: file.id.clone(),
-        operation: "start the sandbox",
-        source,
-    })?;
+    let mut monitor = {
+        let (shared, file, directory) = (shared.clone(), file.clone(), directory.clone());
+        blocking("start the sandbox", move || {
+            make_groups(&shared, &file)?;
+            spawn(&shared, &directory).map_err(unreachable(&file.id))
+        })
+        .await?
+    };
+    let said = hear(&mut monitor).await.map_err(unreachable(&file.id))?;
     if said != "ready" {
         let unspoken = || format!("the monitor ended early, see {:?}", directory.log());
         let message = if said.is_empty() { unspoken() } else { said };
@@ -128,7 +106,6 @@ async fn start(
             message,
         });
     }
-    groups?;
     let asked = Asked {
         sandbox: &file.id,
         directory,
@@ -136,6 +113,33 @@ async fn start(
     };
     let (link, _) = asked.ask(Operation::Subscribe, &[]).await?;
     Ok((link, monitor))
+}
+
+fn unreachable(sandbox: &str) -> impl FnOnce(io::Error) -> Error + use<> {
+    let (sandbox, operation) = (sandbox.to_owned(), "start the sandbox");
+    move |source| Error::Monitor {
+        sandbox,
+        operation,
+        source,
+    }
+}
+
+/// Before the monitor starts: while a process is moved, the kernel lets no other
+/// work on cgroups happen, and the monitor moves itself first of all.
+fn make_groups(shared: &Shared, file: &SandboxFile) -> Result<()> {
+    let failed = |error| cgroup_error("prepare cgroups", &error);
+    shared
+        .group(&file.monitor_cgroup)?
+        .create()
+        .map_err(failed)?;
+    let pod = shared.group(&file.config.cgroup_parent)?;
+    pod.create().map_err(failed)?;
+    match &file.config.resources {
+        Some(resources) => pod
+            .apply(&crate::monitor::limits(resources))
+            .map_err(failed),
+        None => Ok(()),
+    }
 }
 
 fn spawn(shared: &Shared, directory: &SandboxDir) -> io::Result<Child> {

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use linux::cgroup::{Cgroups, Group};
-use linux::process::{self, SignalFd};
+use linux::process::{self, Fork, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{WaitOptions, WaitStatus};
 use stdx::Clock;
@@ -134,6 +134,10 @@ impl Monitor {
         let pod = cgroups
             .group(&file.config.cgroup_parent)
             .map_err(|error| error.to_string())?;
+        let own = cgroups
+            .group(&file.monitor_cgroup)
+            .map_err(|error| error.to_string())?;
+        move_out(&own)?;
         let own = std::fs::File::open("/proc/self/ns/pid").map_err(io("open the pid namespace"))?;
         let holder = sandbox::set_up(&directory, &file)?;
         let listener = listen(&directory).map_err(io("listen"))?;
@@ -326,6 +330,23 @@ impl Monitor {
             client.flush();
         }
         true
+    }
+}
+
+/// Moves this process into its own cgroup. The first move after a pause waits some
+/// milliseconds for a grace period of the kernel, so a process of its own does it
+/// while this one goes on.
+fn move_out(group: &Group) -> Result<(), String> {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    match process::fork(process::Namespaces::NONE, None) {
+        Ok(Fork::Parent { .. }) => Ok(()),
+        Ok(Fork::Child) => {
+            if let Err(error) = group.attach(pid) {
+                eprintln!("move into {}: {}", group.path(), container::chain(&error));
+            }
+            process::exit_now(0)
+        }
+        Err(error) => Err(format!("fork: {error}")),
     }
 }
 

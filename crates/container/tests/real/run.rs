@@ -421,9 +421,10 @@ async fn a_monitor_stands_alone() {
         (&*pid.to_string(), &*pid.to_string(), "1")
     );
     let own = format!("{}/monitors/{sandbox}", node.cgroup);
-    for line in read("cgroup").lines() {
-        assert!(line.ends_with(&own), "{line}");
-    }
+    until("it is in its own cgroups", async || {
+        read("cgroup").lines().all(|line| line.ends_with(&own))
+    })
+    .await;
     assert!(read("environ").is_empty());
     // Its descriptors are the sandbox's, none of this process.
     let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))

@@ -40,12 +40,13 @@ pub(super) fn lookup(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(line)
 }
 
-/// Makes a directory; false when it was there.
-pub(super) fn make(path: &Path) -> Result<bool> {
+/// Makes a directory; it may be there.
+pub(super) fn make(path: &Path) -> Result<()> {
     match std::fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(source) => Err(failed("create", path)(source)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(failed("create", path)(error))
+        }
+        _ => Ok(()),
     }
 }
 

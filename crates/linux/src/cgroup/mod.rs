@@ -192,8 +192,10 @@ impl Group {
         let mut parent = root.to_owned();
         for part in &self.path {
             let directory = parent.join(part);
-            if files::make(&directory)? {
-                for file in ["cpuset.cpus", "cpuset.mems"] {
+            files::make(&directory)?;
+            // Another process may have made it and not have come this far.
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if read(&directory.join(file))?.trim().is_empty() {
                     write(&directory.join(file), read(&parent.join(file))?.trim())?;
                 }
             }
