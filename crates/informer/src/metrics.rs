@@ -110,6 +110,7 @@ impl Metrics {
     }
 }
 
+type HistogramOf = (&'static str, fn(&QueueMetrics) -> &Histogram);
 type Number = (&'static str, &'static str, fn(&QueueMetrics) -> u64);
 
 const NUMBERS: [Number; 4] = [
@@ -119,7 +120,7 @@ const NUMBERS: [Number; 4] = [
     ("workqueue_retries_total", "counter", |queue| queue.retries),
 ];
 
-const HISTOGRAMS: [(&str, fn(&QueueMetrics) -> &Histogram); 2] = [
+const HISTOGRAMS: [HistogramOf; 2] = [
     ("workqueue_queue_duration_seconds", |queue| &queue.queued),
     ("workqueue_work_duration_seconds", |queue| &queue.worked),
 ];

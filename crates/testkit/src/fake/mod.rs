@@ -135,7 +135,8 @@ impl FakeApi {
     fn publish(&self) {
         let revision = self.state().store.revision();
         // Waking all watchers for nothing would cost more than everything else.
-        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        self.revision
+            .send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 }
 

@@ -30,7 +30,10 @@ struct Anybody;
 #[async_trait]
 impl Authenticator for Anybody {
     async fn authenticate(&self, _: &Credentials<'_>) -> Result<Option<User>, Rejected> {
-        Ok(None)
+        Ok(Some(User::new(
+            "tester",
+            &["system:masters", "system:authenticated"],
+        )))
     }
 }
 
@@ -153,33 +156,38 @@ fn event(notice: Notice) -> WatchEvent {
     }
 }
 
+/// An API server over a store in memory.
+pub async fn server(clock: &Clock, supervisor: &Supervisor) -> Arc<Server> {
+    let store = Arc::new(store::memory(clock.clone(), Rng::seeded(1)));
+    let kinds = api::kinds().map(Ref::Static);
+    let chain = Chain::new(vec![Box::new(Lifecycle)]);
+    let registry = Registry::new(
+        store,
+        clock.clone(),
+        Rng::seeded(2),
+        chain,
+        Hooks::default(),
+        kinds,
+    );
+    let registry = Arc::new(registry);
+    let feed = registry.start().await.expect("the caches fill");
+    supervisor.spawn("feed", Importance::Essential, feed);
+    let anybody = Arc::new(Anybody);
+    Arc::new(Server::new(
+        registry,
+        anybody.clone(),
+        anybody.clone(),
+        anybody.clone(),
+        anybody.clone(),
+    ))
+}
+
 impl Cluster {
     /// A cluster with all controllers but those that the test does without.
     pub async fn start(without: &'static [&'static str]) -> Self {
         let clock = Clock::simulated("2026-01-01T00:00:00Z".parse().expect("a time"));
-        let store = Arc::new(store::memory(clock.clone(), Rng::seeded(1)));
-        let kinds = api::kinds().map(Ref::Static);
-        let chain = Chain::new(vec![Box::new(Lifecycle)]);
-        let registry = Registry::new(
-            store,
-            clock.clone(),
-            Rng::seeded(2),
-            chain,
-            Hooks::default(),
-            kinds,
-        );
-        let registry = Arc::new(registry);
-        let feed = registry.start().await.expect("the caches fill");
         let supervisor = Supervisor::new("test");
-        supervisor.spawn("feed", Importance::Essential, feed);
-        let anybody = Arc::new(Anybody);
-        let server = Arc::new(Server::new(
-            registry,
-            anybody.clone(),
-            anybody.clone(),
-            anybody.clone(),
-            anybody.clone(),
-        ));
+        let server = server(&clock, &supervisor).await;
         let clients = move |name: &str| {
             let user = User::new(name, &["system:masters", "system:authenticated"]);
             Client::new(Arc::new(InProcess(Arc::clone(&server), user)))
