@@ -1,0 +1,187 @@
+//! The command line. Names and defaults are those that users of k3s know.
+
+use crate::instance::DATA_DIR;
+use clap::{Args, Parser, Subcommand};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+/// Kubernetes in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "tiphys", version = apiserver::version::GIT_VERSION, args_override_self = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a server: control plane and, unless disabled, a node.
+    Server(Box<ServerArgs>),
+    /// Join a node to a server.
+    Agent,
+    /// Manage the images of this node.
+    Image {
+        /// Where the server keeps its data.
+        #[arg(short, long, env = "TIPHYS_DATA_DIR", default_value = DATA_DIR, global = true)]
+        data_dir: PathBuf,
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
+    /// End all containers and remove networks, mounts and cgroups of a stopped server.
+    Reset {
+        /// Where the server keeps its data.
+        #[arg(short, long, env = "TIPHYS_DATA_DIR", default_value = DATA_DIR)]
+        data_dir: PathBuf,
+        /// Remove the data too.
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Manage join tokens.
+    Token {
+        /// The rest of the command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Talk to the API server as kubectl does.
+    Kubectl {
+        /// The rest of the command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Save the cluster's state to a file.
+    Backup {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Bring the cluster's state back from a file.
+    Restore {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// What can be done with images.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Import OCI or docker archives.
+    Import {
+        /// The archives.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// List images.
+    #[command(alias = "list")]
+    Ls,
+    /// Remove images, by name or id.
+    #[command(alias = "remove")]
+    Rm {
+        /// Names or ids.
+        #[arg(required = true)]
+        images: Vec<String>,
+    },
+    /// Pull an image from a registry.
+    Pull {
+        /// Its name.
+        image: String,
+    },
+}
+
+/// The options of a server.
+#[derive(Args, Clone, Debug)]
+pub struct ServerArgs {
+    /// Configuration file; its keys are these options.
+    #[arg(
+        short,
+        long,
+        env = "TIPHYS_CONFIG_FILE",
+        default_value = "/etc/tiphys/config.yaml"
+    )]
+    pub config: PathBuf,
+    /// Where data is kept.
+    #[arg(short, long, env = "TIPHYS_DATA_DIR", default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Port of the API server.
+    #[arg(long, env = "TIPHYS_HTTPS_LISTEN_PORT", default_value_t = 6443)]
+    pub https_listen_port: u16,
+    /// Address on which the API server listens.
+    #[arg(long, env = "TIPHYS_BIND_ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    pub bind_address: IpAddr,
+    /// Address at which pods and other nodes find the API server; the node's by default.
+    #[arg(long, env = "TIPHYS_ADVERTISE_ADDRESS")]
+    pub advertise_address: Option<IpAddr>,
+    /// Further names or addresses of the API server's certificate.
+    #[arg(long, env = "TIPHYS_TLS_SAN", value_delimiter = ',')]
+    pub tls_san: Vec<String>,
+    /// Where the administrator's kubeconfig is written.
+    #[arg(
+        short = 'o',
+        long,
+        env = "TIPHYS_KUBECONFIG_OUTPUT",
+        default_value = "/etc/tiphys/kubeconfig.yaml"
+    )]
+    pub write_kubeconfig: PathBuf,
+    /// The name of this node; the host's by default.
+    #[arg(long, env = "TIPHYS_NODE_NAME")]
+    pub node_name: Option<String>,
+    /// The address of this node.
+    #[arg(long, env = "TIPHYS_NODE_IP")]
+    pub node_ip: Option<IpAddr>,
+    /// Labels of this node.
+    #[arg(long, env = "TIPHYS_NODE_LABEL", value_delimiter = ',')]
+    pub node_label: Vec<String>,
+    /// Taints of this node, as key=value:Effect.
+    #[arg(long, env = "TIPHYS_NODE_TAINT", value_delimiter = ',')]
+    pub node_taint: Vec<String>,
+    /// Port of this node's kubelet.
+    #[arg(long, env = "TIPHYS_KUBELET_PORT", default_value_t = 10250)]
+    pub kubelet_port: u16,
+    /// Where the addresses of pods come from.
+    #[arg(long, env = "TIPHYS_CLUSTER_CIDR", default_value = "10.42.0.0/16")]
+    pub cluster_cidr: String,
+    /// Where the addresses of Services come from.
+    #[arg(long, env = "TIPHYS_SERVICE_CIDR", default_value = "10.43.0.0/16")]
+    pub service_cidr: String,
+    /// The first and last node port.
+    #[arg(
+        long,
+        env = "TIPHYS_SERVICE_NODE_PORT_RANGE",
+        default_value = "30000-32767"
+    )]
+    pub service_node_port_range: String,
+    /// The address of cluster DNS; the tenth of the Services' by default.
+    #[arg(long, env = "TIPHYS_CLUSTER_DNS")]
+    pub cluster_dns: Option<Ipv4Addr>,
+    /// The domain of cluster DNS.
+    #[arg(long, env = "TIPHYS_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub cluster_domain: String,
+    /// The file that names the resolvers for everything else.
+    #[arg(long, env = "TIPHYS_RESOLV_CONF", default_value = "/etc/resolv.conf")]
+    pub resolv_conf: PathBuf,
+    /// A bearer token that may do everything.
+    #[arg(long, env = "TIPHYS_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Run the control plane only.
+    #[arg(long, env = "TIPHYS_DISABLE_AGENT")]
+    pub disable_agent: bool,
+    /// Parts that do not run: scheduler, controllers, proxy, dns.
+    #[arg(long, env = "TIPHYS_DISABLE", value_delimiter = ',')]
+    pub disable: Vec<String>,
+    /// An etcd cluster that keeps the data, as URLs; the embedded store by default.
+    #[arg(long, env = "TIPHYS_DATASTORE_ENDPOINT", value_delimiter = ',')]
+    pub datastore_endpoint: Vec<String>,
+    /// The authority that vouches for the etcd cluster.
+    #[arg(long, env = "TIPHYS_DATASTORE_CAFILE")]
+    pub datastore_cafile: Option<PathBuf>,
+    /// The certificate to show to the etcd cluster.
+    #[arg(long, env = "TIPHYS_DATASTORE_CERTFILE")]
+    pub datastore_certfile: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, env = "TIPHYS_DATASTORE_KEYFILE")]
+    pub datastore_keyfile: Option<PathBuf>,
+    /// How much to say: 0 to 10.
+    #[arg(short, long, env = "TIPHYS_V", default_value_t = 0)]
+    pub v: u8,
+}

@@ -1,0 +1,200 @@
+//! Who may come in and what they may do: keys and certificates, authenticators,
+//! authorisers and admission, put together.
+
+use crate::config::Config;
+use admission::Chain;
+use anyhow::{Context as _, Result};
+use apiserver::{TokenClaims, TokenIssuer};
+use async_trait::async_trait;
+use auth::pki::{self, Pki};
+use auth::service_account::{
+    self, Claims, Existing, Lookup, ServiceAccountAuthenticator, ServiceAccountTokens,
+};
+use auth::user::MASTERS;
+use auth::{
+    Authenticator, Authenticators, Authorizer, CertificateAuthenticator, StaticTokens, User,
+};
+use meta::{Status, Value};
+use registry::Registry;
+use rustls::{ClientConfig, ServerConfig};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use stdx::{Clock, Rng, Supervisor};
+
+/// Everything about who is who.
+pub struct Identity {
+    pki: Arc<Pki>,
+    authenticator: Arc<dyn Authenticator>,
+    authorizer: Arc<dyn Authorizer>,
+    tokens: Arc<ServiceAccountTokens>,
+}
+
+/// The admission plugins in their order.
+pub fn admission() -> Chain {
+    Chain::default()
+}
+
+impl Identity {
+    /// Reads or makes keys and certificates, and begins to follow what
+    /// authorisers need to know.
+    pub async fn open(
+        config: &Config,
+        advertise: IpAddr,
+        node_ip: Ipv4Addr,
+        registry: &Arc<Registry>,
+        clock: &Clock,
+        supervisor: &Supervisor,
+    ) -> Result<Self> {
+        let pki = Pki::open(pki_config(config, advertise, node_ip), clock.clone());
+        let pki = Arc::new(pki.context("prepare keys and certificates")?);
+        let issuer = service_account::Config {
+            issuer: format!(
+                "https://kubernetes.default.svc.{}",
+                config.args.cluster_domain
+            ),
+            audiences: Vec::new(),
+            server_url: format!("https://{advertise}:{}", config.args.https_listen_port),
+        };
+        let key = pki.service_account_key();
+        let tokens = ServiceAccountTokens::new(issuer, &key, clock.clone(), Rng::system());
+        let tokens = Arc::new(tokens.context("prepare service-account tokens")?);
+        let lookup = Arc::new(Objects(registry.clone()));
+        let accounts = ServiceAccountAuthenticator::new(tokens.clone(), lookup, clock.clone());
+        let certificates = CertificateAuthenticator::new(pki.client_ca_der(), clock.clone())?;
+        let fixed = config
+            .args
+            .token
+            .iter()
+            .map(|token| (token.clone(), User::new("admin", &[MASTERS])));
+        let authenticator = Authenticators::new(vec![
+            Arc::new(certificates),
+            Arc::new(StaticTokens::new(fixed.collect())),
+            Arc::new(accounts),
+        ]);
+        let _ = supervisor;
+        Ok(Identity {
+            pki,
+            authenticator: Arc::new(authenticator),
+            authorizer: Arc::new(Stopgap),
+            tokens,
+        })
+    }
+
+    /// Keys and certificates.
+    pub fn pki(&self) -> Arc<Pki> {
+        self.pki.clone()
+    }
+
+    /// Who are you.
+    pub fn authenticator(&self) -> Arc<dyn Authenticator> {
+        self.authenticator.clone()
+    }
+
+    /// May you.
+    pub fn authorizer(&self) -> Arc<dyn Authorizer> {
+        self.authorizer.clone()
+    }
+
+    /// Who makes service-account tokens.
+    pub fn tokens(&self) -> Arc<dyn TokenIssuer> {
+        Arc::new(Issuer(self.tokens.clone()))
+    }
+
+    /// The API server's side of TLS.
+    pub fn server_tls(&self) -> Result<Arc<ServerConfig>> {
+        self.pki.server_config().context("prepare TLS")
+    }
+
+    /// How the API server goes to kubelets.
+    pub fn to_kubelets(&self) -> Result<Arc<ClientConfig>> {
+        Ok(Arc::new(
+            self.pki
+                .to_kubelets_config()
+                .context("prepare TLS to kubelets")?,
+        ))
+    }
+
+    /// What pods shall believe.
+    pub fn root_ca(&self) -> String {
+        self.pki.server_ca_pem()
+    }
+
+    /// Roles and bindings that every cluster has.
+    pub fn bootstrap_rbac(&self) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+struct Stopgap;
+
+impl Authorizer for Stopgap {
+    fn authorize(&self, _: &auth::Attributes<'_>) -> auth::Decision {
+        auth::Decision::Allow(String::new())
+    }
+    fn rules(&self, _: &User, _: &str) -> auth::Rules {
+        auth::Rules::default()
+    }
+}
+
+fn pki_config(config: &Config, advertise: IpAddr, node_ip: Ipv4Addr) -> pki::Config {
+    let mut server_names = vec![config.service_ip.to_string(), advertise.to_string()];
+    server_names.extend(config.args.tls_san.iter().cloned());
+    if !config.args.bind_address.is_unspecified() {
+        server_names.push(config.args.bind_address.to_string());
+    }
+    pki::Config {
+        dir: config.instance.tls(),
+        node_name: config.node_name.clone(),
+        node_addresses: vec![node_ip.into()],
+        server_names,
+    }
+}
+
+/// Makes tokens in the API server's words.
+struct Issuer(Arc<ServiceAccountTokens>);
+
+impl TokenIssuer for Issuer {
+    fn issue(&self, claims: &TokenClaims) -> Result<(String, i64), Status> {
+        let claims = Claims {
+            namespace: claims.namespace.clone(),
+            name: claims.name.clone(),
+            uid: claims.uid.clone(),
+            audiences: claims.audiences.clone(),
+            lifetime: claims.lifetime,
+            bound_to: claims.bound_to.clone(),
+            node: claims.node.clone(),
+        };
+        self.0.issue(&claims).map_err(Status::internal)
+    }
+
+    fn default_audiences(&self) -> Vec<String> {
+        self.0.default_audiences()
+    }
+
+    fn jwks(&self) -> String {
+        self.0.jwks()
+    }
+
+    fn discovery_document(&self) -> String {
+        self.0.discovery_document()
+    }
+}
+
+/// Finds the objects by whose grace tokens live.
+struct Objects(Arc<Registry>);
+
+#[async_trait]
+impl Lookup for Objects {
+    async fn find(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Existing>, String> {
+        let found = admission::View::get(&*self.0, "", resource, namespace, name).await;
+        Ok(found
+            .map_err(|status| status.message)?
+            .as_ref()
+            .map(Existing::of))
+    }
+}
