@@ -33,7 +33,7 @@ const QUARANTINE: Duration = Duration::from_secs(40);
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 fn start(context: &Context) {
-    let pods = context.factory.informer::<Pod>();
+    let pods = pods::informer(context);
     let nodes = context.factory.informer::<Node>();
     let mut collector = Collector {
         pods: pods.store(),

@@ -1,10 +1,83 @@
 //! What controllers ask about pods. Follows pkg/api/v1/pod/util.go and
 //! pkg/controller/controller_utils.go.
 
+use crate::context::Context;
+use informer::Informer;
 use std::time::Duration;
 use stdx::Timestamp;
 use typed::Typed;
-use typed::api::core::v1::{Pod, PodCondition};
+use typed::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
+
+/// The annotation that says how dear a pod is.
+pub(crate) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// The cache of pods that all controllers share. It keeps of a pod what they read, which is a small
+/// part of it.
+pub(crate) fn informer(context: &Context) -> Informer<Pod> {
+    context.factory.trimmed(trim)
+}
+
+fn trim(pod: &mut Pod) {
+    let cost = pod.annotations().get(DELETION_COST).cloned();
+    pod.metadata.annotations = cost.map(|cost| [(DELETION_COST.to_owned(), cost)].into());
+    if let Some(spec) = &mut pod.spec {
+        *spec = PodSpec {
+            containers: std::mem::take(&mut spec.containers)
+                .into_iter()
+                .map(trim_container)
+                .collect(),
+            init_containers: spec
+                .init_containers
+                .take()
+                .map(|all| all.into_iter().map(trim_container).collect()),
+            hostname: spec.hostname.take(),
+            node_name: spec.node_name.take(),
+            subdomain: spec.subdomain.take(),
+            tolerations: spec.tolerations.take(),
+            ..Default::default()
+        };
+    }
+    if let Some(status) = &mut pod.status {
+        let trimmed = |all: Vec<ContainerStatus>| all.into_iter().map(trim_status).collect();
+        *status = PodStatus {
+            conditions: status.conditions.take(),
+            container_statuses: status.container_statuses.take().map(trimmed),
+            init_container_statuses: status.init_container_statuses.take().map(trimmed),
+            phase: status.phase.take(),
+            pod_ip: status.pod_ip.take(),
+            pod_ips: status.pod_ips.take(),
+            ..Default::default()
+        };
+    }
+}
+
+fn trim_container(container: Container) -> Container {
+    let Container {
+        name,
+        ports,
+        restart_policy,
+        ..
+    } = container;
+    Container {
+        name,
+        ports,
+        restart_policy,
+        ..Default::default()
+    }
+}
+
+fn trim_status(status: ContainerStatus) -> ContainerStatus {
+    let ContainerStatus {
+        name,
+        restart_count,
+        ..
+    } = status;
+    ContainerStatus {
+        name,
+        restart_count,
+        ..Default::default()
+    }
+}
 
 /// The pod's phase.
 pub(crate) fn phase(pod: &Pod) -> &str {

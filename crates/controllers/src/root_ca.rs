@@ -4,7 +4,7 @@
 use crate::context::Context;
 use crate::rule::EVENTS;
 use crate::{Controller, Rule};
-use client::{Api, Error};
+use client::{Api, Error, ListOptions};
 use informer::{Action, BoxError, Change, ObjectKey, Reconcile, Store, Workers};
 use std::sync::Arc;
 use typed::Typed;
@@ -28,7 +28,9 @@ const DESCRIPTION_TEXT: &str = "Contains a CA bundle that can be used to verify 
 
 fn start(context: &Context) {
     let namespaces = context.factory.informer::<Namespace>();
-    let maps = context.factory.informer::<ConfigMap>();
+    let maps = context
+        .factory
+        .selected::<ConfigMap>(ListOptions::fields(format!("metadata.name={NAME}")));
     let queue = context.queue();
     let changed = queue.clone();
     namespaces.on_change(move |change: &Change<Namespace>| {
@@ -38,7 +40,7 @@ fn start(context: &Context) {
     });
     let changed = queue.clone();
     maps.on_change(move |change: &Change<ConfigMap>| {
-        if change.object().name() == NAME && (change.old.is_some() || change.is_removal()) {
+        if change.old.is_some() {
             changed.add(ObjectKey::new("", change.object().namespace()));
         }
     });

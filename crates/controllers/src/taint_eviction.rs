@@ -28,7 +28,7 @@ pub(crate) const CONTROLLER: Controller = Controller {
 
 fn start(context: &Context) {
     let nodes = context.factory.informer::<Node>();
-    let pods = context.factory.informer::<Pod>();
+    let pods = pods::informer(context);
     let by_node = pods.index("node", nodes::node_values);
     let queue = context.queue();
     let changed = queue.clone();

@@ -54,6 +54,24 @@ impl Factory {
         )
     }
 
+    /// The informer of a kind whose objects keep only what `trim` leaves of them. Those who ask with
+    /// the same function share it. What was trimmed must not be written back whole.
+    pub fn trimmed<T: Typed>(&self, trim: fn(&mut T)) -> Informer<T> {
+        let name = format!("trimmed by {:x}", trim as usize);
+        let decode = move |bytes: &[u8]| {
+            let mut object = decode_trimmed::<T>(bytes)?;
+            trim(&mut object);
+            Ok(object)
+        };
+        self.shared(
+            &name,
+            Gvr::of::<T>(),
+            T::NAMESPACED,
+            ListOptions::default(),
+            Informer::new(decode),
+        )
+    }
+
     /// An informer that keeps a projection of a resource's objects.
     pub fn projected<V: Cached>(
         &self,
@@ -62,33 +80,45 @@ impl Factory {
         selection: ListOptions,
         decode: fn(&[u8]) -> Result<V, DecodeError>,
     ) -> Informer<V> {
+        let name = std::any::type_name::<V>();
+        self.shared(name, gvr, namespaced, selection, Informer::new(decode))
+    }
+
+    /// The informer that is known under the name and selection, or else this new one.
+    fn shared<V: Cached>(
+        &self,
+        name: &str,
+        gvr: Gvr,
+        namespaced: bool,
+        selection: ListOptions,
+        new: Informer<V>,
+    ) -> Informer<V> {
         let inner = &self.inner;
-        let name = format!("{gvr} {} {selection:?}", std::any::type_name::<V>());
+        let name = format!("{gvr} {name} {selection:?}");
         let mut informers = inner
             .informers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = informers
+        let known = informers
             .get(&name)
-            .and_then(|informer| informer.downcast_ref::<Informer<V>>())
-        {
+            .and_then(|informer| informer.downcast_ref::<Informer<V>>());
+        if let Some(known) = known {
             return known.clone();
         }
-        let informer = Informer::new(decode);
         let task = format!("reflector {gvr}");
         let resource = inner.client.resource(gvr, namespaced);
         let reflector = Reflector::new(
             resource,
             selection,
-            &informer,
+            &new,
             inner.clock.clone(),
             inner.rng.fork(),
         );
         inner
             .supervisor
             .spawn(task, Importance::Essential, reflector.run());
-        informers.insert(name, Box::new(informer.clone()));
-        informer
+        informers.insert(name, Box::new(new.clone()));
+        new
     }
 }
 

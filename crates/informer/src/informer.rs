@@ -20,11 +20,12 @@ pub struct Informer<V> {
     inner: Arc<Inner<V>>,
 }
 
+type Decode<V> = Box<dyn Fn(&[u8]) -> Result<V, DecodeError> + Send + Sync>;
 type Handler<V> = Box<dyn Fn(&Change<V>) + Send>;
 
 struct Inner<V> {
     store: Store<V>,
-    decode: fn(&[u8]) -> Result<V, DecodeError>,
+    decode: Decode<V>,
     handlers: Mutex<Vec<Handler<V>>>,
     synced: watch::Sender<bool>,
 }
@@ -62,10 +63,10 @@ impl<V> Clone for Informer<V> {
 
 impl<V: Cached> Informer<V> {
     /// An empty informer whose objects are read by `decode`; a reflector fills it.
-    pub fn new(decode: fn(&[u8]) -> Result<V, DecodeError>) -> Self {
+    pub fn new(decode: impl Fn(&[u8]) -> Result<V, DecodeError> + Send + Sync + 'static) -> Self {
         let inner = Inner {
             store: Store::default(),
-            decode,
+            decode: Box::new(decode),
             handlers: Mutex::default(),
             synced: watch::Sender::new(false),
         };

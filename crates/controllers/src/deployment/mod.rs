@@ -65,7 +65,7 @@ pub(crate) const CONTROLLER: Controller = Controller {
 fn start(context: &Context) {
     let deployments = context.factory.informer::<Deployment>();
     let sets = context.factory.informer::<ReplicaSet>();
-    let pods = context.factory.informer::<Pod>();
+    let pods = pods::informer(context);
     let queue = context.queue();
     let sets_by_owner = sets.index("owner", pods::owner_values::<ReplicaSet>);
     let pods_by_owner = pods.index("owner", pods::owner_values::<Pod>);

@@ -56,7 +56,7 @@ const MANAGER: &str = "endpointslice-controller.k8s.io";
 
 fn start(context: &Context) {
     let services = context.factory.informer::<Service>();
-    let pods = context.factory.informer::<Pod>();
+    let pods = crate::pods::informer(context);
     let nodes = context.factory.informer::<Node>();
     let slices = context.factory.informer::<EndpointSlice>();
     let queue = context.queue();

@@ -32,7 +32,7 @@ pub(crate) const CONTROLLER: Controller = Controller {
 
 fn start(context: &Context) {
     let services = context.factory.informer::<Service>();
-    let pods = context.factory.informer::<Pod>();
+    let pods = crate::pods::informer(context);
     let endpoints = context.factory.informer::<Endpoints>();
     let queue = context.queue();
     enqueue_changed(&services, &queue);

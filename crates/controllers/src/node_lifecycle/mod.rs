@@ -50,7 +50,7 @@ const LEASE_NAMESPACE: &str = "kube-node-lease";
 fn start(context: &Context) {
     let nodes = context.factory.informer::<Node>();
     let leases = context.factory.informer::<Lease>();
-    let pods = context.factory.informer::<Pod>();
+    let pods = pods::informer(context);
     let queue = context.queue();
     enqueue_changed(&nodes, &queue);
     let recorder = context.recorder("node-controller");

@@ -36,7 +36,7 @@ pub(crate) trait Replicated: Typed {
 /// Starts the controller of a kind whose events come from the component.
 pub(crate) fn start<T: Replicated>(context: &Context, component: &str) {
     let sets = context.factory.informer::<T>();
-    let pods = context.factory.informer::<Pod>();
+    let pods = pods::informer(context);
     let by_owner = pods.index("owner", pods::owner_values::<Pod>);
     let queue = context.queue();
     let expectations = Expectations::new(context.clock.clone());

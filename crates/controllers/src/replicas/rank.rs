@@ -1,15 +1,13 @@
 //! Which pods go first when there are too many. Follows ActivePodsWithRanks in
 //! pkg/controller/controller_utils.go.
 
-use crate::pods;
+use crate::pods::{self, DELETION_COST};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::Timestamp;
 use typed::Typed;
 use typed::api::core::v1::{ContainerStatus, Pod};
-
-const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// The `count` pods to delete first. A pod whose node holds more related pods ranks before others.
 pub(super) fn first_to_go(
