@@ -53,6 +53,8 @@ pub(crate) const fn field(
         omit,
         required,
         patch,
+        default: None,
+        values: &[],
     }
 }
 
@@ -61,7 +63,20 @@ pub(crate) const fn structured(of: &'static Struct) -> Type {
 }
 
 pub(crate) const fn list(item: Type, kind: ListKind) -> List {
-    List { item, kind }
+    List {
+        item,
+        kind,
+        declared: true,
+    }
+}
+
+/// A list of which upstream does not say how it merges.
+pub(crate) const fn plain_list(item: Type) -> List {
+    List {
+        item,
+        kind: ListKind::Atomic,
+        declared: false,
+    }
 }
 
 pub(crate) const fn map(value: Type, atomic: bool) -> Map {

@@ -86,6 +86,23 @@ pub struct Field {
     pub required: bool,
     /// What a strategic merge patch does with it.
     pub patch: Patch,
+    /// The declared default, as JSON.
+    pub default: Option<&'static str>,
+    /// The texts it (or each of its items) may be, where upstream closes the set.
+    pub values: &'static [&'static str],
+}
+
+impl Field {
+    /// With a declared default and a closed set of values.
+    pub const fn with(
+        mut self,
+        default: Option<&'static str>,
+        values: &'static [&'static str],
+    ) -> Self {
+        self.default = default;
+        self.values = values;
+        self
+    }
 }
 
 /// When Go's serialiser leaves a field out.
@@ -181,6 +198,8 @@ pub struct List {
     pub item: Type,
     /// How apply sees it.
     pub kind: ListKind,
+    /// Whether upstream says so; a list of which nothing is said is atomic.
+    pub declared: bool,
 }
 
 /// How apply sees a list.

@@ -100,12 +100,16 @@ pub struct Map {
 impl Map {
     /// An empty object.
     pub const fn new() -> Self {
-        Map { entries: Vec::new() }
+        Map {
+            entries: Vec::new(),
+        }
     }
 
     /// An empty object with room for `n` entries.
     pub fn with_capacity(n: usize) -> Self {
-        Map { entries: Vec::with_capacity(n) }
+        Map {
+            entries: Vec::with_capacity(n),
+        }
     }
 
     /// From entries in any order; gives each key that came more than once to
@@ -218,7 +222,12 @@ impl IntoIterator for Map {
 impl<K: Into<Str>, V: Into<Value>> FromIterator<(K, V)> for Map {
     /// Later entries replace earlier ones of the same key.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
-        Map::from_entries(iter.into_iter().map(|(k, v)| (k.into(), v.into())).collect(), |_| {})
+        Map::from_entries(
+            iter.into_iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+            |_| {},
+        )
     }
 }
 
@@ -406,9 +415,14 @@ impl Value {
     /// first, as people expect to read them.
     pub fn write_object(&self, out: &mut Vec<u8>) {
         const FIRST: [&str; 3] = ["kind", "apiVersion", "metadata"];
-        let Some(map) = self.as_object() else { return self.write_json(out) };
+        let Some(map) = self.as_object() else {
+            return self.write_json(out);
+        };
         let first = FIRST.iter().filter_map(|key| Some((*key, map.get(key)?)));
-        let rest = map.iter().map(|(k, v)| (k.as_str(), v)).filter(|(k, _)| !FIRST.contains(k));
+        let rest = map
+            .iter()
+            .map(|(k, v)| (k.as_str(), v))
+            .filter(|(k, _)| !FIRST.contains(k));
         out.push(b'{');
         for (i, (key, value)) in first.chain(rest).enumerate() {
             if i > 0 {
@@ -662,7 +676,11 @@ mod tests {
     #[test]
     fn the_last_of_equal_keys_stays() {
         let mut twice = Vec::new();
-        let entries = vec![("b".into(), value!(1)), ("a".into(), value!(2)), ("b".into(), value!(3))];
+        let entries = vec![
+            ("b".into(), value!(1)),
+            ("a".into(), value!(2)),
+            ("b".into(), value!(3)),
+        ];
         let map = Map::from_entries(entries, |key| twice.push(key.to_string()));
         assert_eq!(Value::Object(map), value!({"a": 2, "b": 3}));
         assert_eq!(twice, ["b"]);
