@@ -9,6 +9,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use linux::cgroup::Cgroups;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::{ContainerConfig, SandboxConfig};
@@ -32,6 +33,8 @@ pub struct SandboxFile {
     pub config: SandboxConfig,
     /// Nanoseconds since 1970.
     pub created_ns: i64,
+    /// The hierarchies that its cgroups are in.
+    pub cgroups: Cgroups,
     /// Cgroup of the monitor.
     pub monitor_cgroup: String,
     /// Directory of the writable layers.

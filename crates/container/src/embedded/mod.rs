@@ -44,6 +44,8 @@ pub struct Config {
     pub cgroup_root: String,
     /// Program and arguments that become a monitor when a directory is added.
     pub monitor: Vec<OsString>,
+    /// The hierarchies to use; looked for when absent.
+    pub cgroups: Option<Cgroups>,
 }
 
 impl Config {
@@ -56,6 +58,7 @@ impl Config {
             data_dir,
             cgroup_root,
             monitor,
+            cgroups: None,
         }
     }
 }
@@ -87,7 +90,8 @@ impl Embedded {
                 .canonicalize()
                 .map_err(failed("resolve", directory))?;
         }
-        let cgroups = Cgroups::detect().map_err(|error| cgroup_error("find cgroups", &error))?;
+        let found = config.cgroups.clone().map_or_else(Cgroups::detect, Ok);
+        let cgroups = found.map_err(|error| cgroup_error("find cgroups", &error))?;
         let shared = Arc::new(Shared {
             config,
             cgroups,

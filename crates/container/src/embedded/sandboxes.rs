@@ -33,6 +33,7 @@ pub(super) async fn run(shared: &Arc<Shared>, config: SandboxConfig) -> Result<S
     let directory = SandboxDir(shared.config.run_dir.join(&id));
     let file = SandboxFile {
         id: id.clone(),
+        cgroups: shared.cgroups.clone(),
         monitor_cgroup: format!("{}/monitors/{id}", shared.config.cgroup_root),
         data_dir: shared.config.data_dir.clone(),
         created_ns: shared.now_ns(),

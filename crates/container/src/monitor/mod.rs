@@ -27,7 +27,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use linux::cgroup::{Cgroups, Group};
+use linux::cgroup::Group;
 use linux::process::{self, Fork, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{WaitOptions, WaitStatus};
@@ -120,6 +120,8 @@ impl Monitor {
     fn start(directory: SandboxDir) -> Result<Monitor, String> {
         let io = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         process::close_from(3, &[]);
+        rustix::thread::set_name(c"tiphys-monitor")
+            .map_err(|error| format!("set the name: {error}"))?;
         rustix::process::setsid().map_err(|error| format!("start a session: {error}"))?;
         process::ignore_signal(SIGPIPE);
         IGNORED.into_iter().for_each(process::ignore_signal);
@@ -130,11 +132,12 @@ impl Monitor {
         let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
         let file = read_json::<SandboxFile>(&directory.file()).map_err(|error| error.chain())?;
         let file = file.ok_or_else(|| format!("{:?} is missing", directory.file()))?;
-        let cgroups = Cgroups::detect().map_err(|error| error.to_string())?;
-        let pod = cgroups
+        let pod = file
+            .cgroups
             .group(&file.config.cgroup_parent)
             .map_err(|error| error.to_string())?;
-        let own = cgroups
+        let own = file
+            .cgroups
             .group(&file.monitor_cgroup)
             .map_err(|error| error.to_string())?;
         move_out(&own)?;

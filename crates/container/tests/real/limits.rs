@@ -156,3 +156,58 @@ async fn a_bomb_of_forks_is_cleared_away() {
     node.runtime.remove_container(&id).await.unwrap();
     node.finish().await;
 }
+
+#[tokio::test]
+async fn version_2_alone_will_do() {
+    let Some(node) = Node::version_2().await else {
+        return;
+    };
+    let mut config = node.container_config("v2", "sleep 1000 & exec sleep 1000");
+    config.security.run_as_user = Some(33);
+    let (_, id) = node.start(config).await;
+    // What it sees of cgroups begins with its own.
+    let script = "cat /proc/self/cgroup | grep ^0; ls /sys/fs/cgroup/cgroup.procs; \
+                  cat /sys/fs/cgroup/cgroup.procs | wc -l";
+    let seen = node.sh(&id, script).await;
+    let lines: Vec<_> = seen.lines().collect();
+    assert_eq!(lines[..2], ["0::/", "/sys/fs/cgroup/cgroup.procs"]);
+    assert!(lines[2].parse::<u32>().unwrap() >= 3, "{seen}");
+    node.runtime
+        .stop_container(&id, std::time::Duration::ZERO)
+        .await
+        .unwrap();
+    // Devices are denied.
+    let disk =
+        "mknod /tmp/disk b 254 0 && cat /tmp/disk 2>&1 | head -c 100; head -c 4 /dev/zero | wc -c";
+    let (_, log) = node.run(node.container_config("disk", disk)).await;
+    assert!(
+        log.contains("Operation not permitted") && log.ends_with('4'),
+        "{log}"
+    );
+    // Everything that the host's process namespace hides in dies with its cgroup.
+    let mut sandbox = node.sandbox_config("host");
+    sandbox.namespaces.pid = NamespaceMode::Node;
+    let sandbox = node.runtime.run_sandbox(sandbox).await.unwrap();
+    let script = "sleep 98765 & sleep 98765";
+    let id = node
+        .start_in(&sandbox, node.container_config("host", script))
+        .await;
+    node.runtime
+        .stop_container(&id, std::time::Duration::ZERO)
+        .await
+        .unwrap();
+    let monitor = node
+        .runtime
+        .sandbox_status(&sandbox)
+        .await
+        .unwrap()
+        .monitor_pid
+        .unwrap();
+    linux::process::kill(monitor, 9).unwrap();
+    until("the loss is noticed", async || {
+        let status = node.runtime.sandbox_status(&sandbox).await.unwrap();
+        status.state == container::SandboxState::NotReady
+    })
+    .await;
+    node.finish().await;
+}

@@ -28,6 +28,22 @@ pub struct Node {
 impl Node {
     /// Starts one, or says why it cannot run here.
     pub async fn new() -> Option<Node> {
+        Node::with(None).await
+    }
+
+    /// On cgroups of version 2 alone, also where the machine's limits are those of
+    /// version 1.
+    pub async fn version_2() -> Option<Node> {
+        let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+        let is_v2 = |root: &&&str| Path::new(root).join("cgroup.controllers").exists();
+        let Some(root) = roots.iter().find(is_v2) else {
+            eprintln!("skipped: no hierarchy of version 2");
+            return None;
+        };
+        Node::with(Some(linux::cgroup::Cgroups::version_2(root.into()))).await
+    }
+
+    async fn with(cgroups: Option<linux::cgroup::Cgroups>) -> Option<Node> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: containers need root");
@@ -51,6 +67,7 @@ impl Node {
             env!("CARGO_BIN_EXE_container-monitor").into(),
             "monitor".into(),
         ];
+        config.cgroups = cgroups;
         let before = Footprint::of(directory.path(), &cgroup);
         let runtime = Embedded::open(config.clone()).await.unwrap();
         Some(Node {

@@ -17,6 +17,8 @@ pub use devices::{Access, DeviceKind, DeviceRule};
 pub use limits::Limits;
 pub use stats::Usage;
 
+use serde::{Deserialize, Serialize};
+
 use crate::process;
 use files::{read, write};
 
@@ -60,14 +62,14 @@ pub enum Error {
 type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The hierarchies of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroups {
     v1: Vec<Hierarchy>,
     /// Version 2: the only hierarchy, or the one beside those of version 1.
     unified: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Hierarchy {
     controllers: Vec<String>,
     root: PathBuf,
@@ -107,6 +109,14 @@ impl Cgroups {
             Ok(found)
         } else {
             Err(Error::NotMounted)
+        }
+    }
+
+    /// Version 2 alone, mounted at `root`, whatever controllers it has.
+    pub fn version_2(root: PathBuf) -> Cgroups {
+        Cgroups {
+            v1: Vec::new(),
+            unified: Some(root),
         }
     }
 

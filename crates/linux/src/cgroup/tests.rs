@@ -72,6 +72,21 @@ fn version_2_spells_limits_its_own_way() {
 }
 
 #[test]
+fn version_2_delegates_its_controllers() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("cgroup.controllers"), "cpu memory\n").unwrap();
+    fs::write(root.path().join("cgroup.subtree_control"), "cpu\n").unwrap();
+    let group = Cgroups::version_2(root.path().to_owned())
+        .group("/pod")
+        .unwrap();
+    group.create().unwrap();
+    let control = fs::read_to_string(root.path().join("cgroup.subtree_control")).unwrap();
+    assert_eq!(control, "+memory");
+    assert!(group.exists() && group.version() == 2);
+    assert_eq!(group.views(), [(String::new(), root.path().join("pod"))]);
+}
+
+#[test]
 fn version_2_use_is_read() {
     let root = tempfile::tempdir().unwrap();
     let group = group_of_files(
