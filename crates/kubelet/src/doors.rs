@@ -149,6 +149,9 @@ pub trait Machine: Send + Sync + 'static {
     /// What does not change while it runs.
     fn facts(&self) -> MachineFacts;
 
+    /// CPU time that was used since the start, all cores together.
+    fn cpu_usage_ns(&self) -> io::Result<u64>;
+
     /// Memory that could be given out, in bytes.
     fn memory_available(&self) -> io::Result<u64>;
 

@@ -235,6 +235,10 @@ impl Machine for FakeMachine {
         }
     }
 
+    fn cpu_usage_ns(&self) -> io::Result<u64> {
+        Ok(1_000_000_000)
+    }
+
     fn memory_available(&self) -> io::Result<u64> {
         Ok(4 * GIB)
     }

@@ -33,6 +33,7 @@ mod qos;
 mod resources;
 mod sandbox_config;
 mod security;
+pub mod server;
 mod status;
 pub mod tokens;
 pub mod volumes;

@@ -4,7 +4,7 @@
 
 use stdx::Timestamp;
 use typed::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodStatus};
-use typed::{Time, Typed};
+use typed::Time;
 
 use crate::pod::{init_containers, is_sidecar, spec};
 
@@ -228,13 +228,4 @@ fn initialized(pod: &Pod, statuses: &[ContainerStatus], phase: &str) -> Verdict 
     } else {
         Verdict::no("ContainersNotInitialized", message)
     }
-}
-
-/// Whether a pod is ready by its conditions.
-pub fn is_ready(pod: &Pod) -> bool {
-    pod.status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten())
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        && !pod.is_deleting()
 }

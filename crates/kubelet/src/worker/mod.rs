@@ -174,14 +174,6 @@ impl PodWorkers {
         });
     }
 
-    /// The node ends a pod.
-    pub fn evict(&self, uid: &str, failure: Failure, grace: Option<i64>) {
-        self.change(uid, |desired| {
-            desired.verdict.get_or_insert(failure);
-            desired.grace_max = grace;
-        });
-    }
-
     fn change(&self, uid: &str, change: impl FnOnce(&mut Desired)) {
         let shared = self.workers().get(uid).cloned();
         if let Some(shared) = shared {
