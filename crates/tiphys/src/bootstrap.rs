@@ -171,16 +171,19 @@ async fn ensure(
     } else {
         resource
     };
-    let made = resource
-        .create(Bytes::from(object.to_json()), &WriteOptions::default())
-        .await;
-    match made {
-        Ok(_) => return Ok(()),
-        Err(error) if !error.is_already_exists() => return Err(error).with_context(what),
-        Err(_) if existing == Existing::Stays => return Ok(()),
-        Err(_) => {}
-    }
-    let found = resource.get(&name, "").await.with_context(what)?;
+    let found = match resource.get(&name, "").await {
+        Ok(_) if existing == Existing::Stays => return Ok(()),
+        Ok(found) => found,
+        Err(error) if error.is_not_found() => {
+            let body = Bytes::from(object.to_json());
+            resource
+                .create(body, &WriteOptions::default())
+                .await
+                .with_context(what)?;
+            return Ok(());
+        }
+        Err(error) => return Err(error).with_context(what),
+    };
     let found = codec::json::parse_value(&found).with_context(what)?;
     let Some(wanted) = merged(&found, object, existing) else {
         return Ok(());
