@@ -67,7 +67,8 @@ fn read(folder: &Path) -> Result<Spec> {
         if line[2] == "enum" {
             let mut values: Vec<String> = line[3].split(',').map(str::to_string).collect();
             values.sort();
-            spec.enums.insert((line[0].clone(), line[1].clone()), values);
+            spec.enums
+                .insert((line[0].clone(), line[1].clone()), values);
         }
     }
     for line in table(&folder.join("fields.tsv"))? {
@@ -97,8 +98,7 @@ fn read(folder: &Path) -> Result<Spec> {
 }
 
 fn table(path: &Path) -> Result<Vec<Vec<String>>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let width = text.lines().next().unwrap_or_default().split('\t').count();
     Ok(text
         .lines()
@@ -229,8 +229,11 @@ impl Spec {
                     if let Ty::Struct(home, inner) = self.resolve(package, &row.go) {
                         out.extend(self.expanded(&home, &inner).into_iter().map(
                             |(home, mut inner)| {
-                                if inner.via == 0 {
-                                    inner.via = row.number;
+                                match row.number {
+                                    // `TypeMeta` has no place in an object's message:
+                                    // the envelope says what it says.
+                                    0 => inner.number = 0,
+                                    outer => inner.via = inner.via << 16 | outer,
                                 }
                                 (home, inner)
                             },

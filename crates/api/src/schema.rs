@@ -13,6 +13,35 @@ pub fn find(package: &str, name: &str) -> Option<&'static Struct> {
         .map(|i| TYPES[i].2)
 }
 
+/// The package of the types that all groups share.
+const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
+
+/// A built-in type as objects name it: `("apps/v1", "DeploymentList")`. The types
+/// that all groups share (`Status`, `DeleteOptions`) are found in each.
+pub fn of(api_version: &str, kind: &str) -> Option<&'static Struct> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let package = match group {
+        "" => format!("k8s.io/api/core/{version}"),
+        "meta.k8s.io" => META.to_string(),
+        "apiextensions.k8s.io" => {
+            format!("k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/{version}")
+        }
+        "apiregistration.k8s.io" => {
+            format!("k8s.io/kube-aggregator/pkg/apis/apiregistration/{version}")
+        }
+        "metrics.k8s.io" | "custom.metrics.k8s.io" | "external.metrics.k8s.io" => {
+            let folder = group.trim_end_matches(".k8s.io").replace('.', "_");
+            format!("k8s.io/metrics/pkg/apis/{folder}/{version}")
+        }
+        "internal.apiserver.k8s.io" => format!("k8s.io/api/apiserverinternal/{version}"),
+        group => {
+            let folder = group.split('.').next().unwrap_or(group);
+            format!("k8s.io/api/{folder}/{version}")
+        }
+    };
+    find(&package, kind).or_else(|| find(META, kind))
+}
+
 pub(crate) const fn structure(
     name: &'static str,
     package: &'static str,

@@ -94,6 +94,9 @@ impl<'s> Walk<'s> {
                     if item.is_null() {
                         *item = zero(&list.item);
                     }
+                    if item.is_null() {
+                        continue;
+                    }
                     self.typed(item, &list.item, go, &|| path().index(i))?;
                 }
                 Ok(())
@@ -106,6 +109,9 @@ impl<'s> Walk<'s> {
                 for (key, item) in map.iter_mut() {
                     if item.is_null() {
                         *item = zero(&of.value);
+                    }
+                    if item.is_null() {
+                        continue;
                     }
                     self.typed(item, &of.value, go, &|| path().child(key))?;
                 }

@@ -72,7 +72,8 @@ pub struct Field {
     /// The protobuf number; 0 where there is none.
     pub number: u32,
     /// The protobuf number of the embedded message that holds this field; 0
-    /// where the field is the struct's own.
+    /// where the field is the struct's own. Where that message embeds another,
+    /// the number of the inner one stands in the high 16 bits.
     pub via: u32,
     /// What it holds.
     pub ty: Type,

@@ -41,8 +41,8 @@ static ADMISSION_RESPONSE_FIELDS: &[Field] = &[
 ];
 pub static ADMISSION_REVIEW: Struct = structure("AdmissionReview", PACKAGE, ADMISSION_REVIEW_FIELDS, false);
 static ADMISSION_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("request", 1, 0, structured(&super::admission_v1::ADMISSION_REQUEST), "v1.AdmissionRequest", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("response", 2, 0, structured(&super::admission_v1::ADMISSION_RESPONSE), "v1.AdmissionResponse", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];

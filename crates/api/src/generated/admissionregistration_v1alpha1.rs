@@ -52,22 +52,22 @@ static MATCH_RESOURCES_FIELDS: &[Field] = &[
 ];
 pub static MUTATING_ADMISSION_POLICY: Struct = structure("MutatingAdmissionPolicy", PACKAGE, MUTATING_ADMISSION_POLICY_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1alpha1::MUTATING_ADMISSION_POLICY_SPEC), "v1alpha1.MutatingAdmissionPolicySpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static MUTATING_ADMISSION_POLICY_BINDING: Struct = structure("MutatingAdmissionPolicyBinding", PACKAGE, MUTATING_ADMISSION_POLICY_BINDING_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_BINDING_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1alpha1::MUTATING_ADMISSION_POLICY_BINDING_SPEC), "v1alpha1.MutatingAdmissionPolicyBindingSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static MUTATING_ADMISSION_POLICY_BINDING_LIST: Struct = structure("MutatingAdmissionPolicyBindingList", PACKAGE, MUTATING_ADMISSION_POLICY_BINDING_LIST_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_BINDING_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1alpha1.MutatingAdmissionPolicyBinding", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -79,8 +79,8 @@ static MUTATING_ADMISSION_POLICY_BINDING_SPEC_FIELDS: &[Field] = &[
 ];
 pub static MUTATING_ADMISSION_POLICY_LIST: Struct = structure("MutatingAdmissionPolicyList", PACKAGE, MUTATING_ADMISSION_POLICY_LIST_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1alpha1.MutatingAdmissionPolicy", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -104,10 +104,10 @@ pub static NAMED_RULE_WITH_OPERATIONS: Struct = structure("NamedRuleWithOperatio
 static NAMED_RULE_WITH_OPERATIONS_FIELDS: &[Field] = &[
     field("resourceNames", 1, 0, Type::List(meta::schema::Ref::Static(&N6)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("operations", 1, 2, Type::List(meta::schema::Ref::Static(&N6)), "[]v1.OperationType", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE).with(None, &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]),
-    field("apiGroups", 1, 2, Type::List(meta::schema::Ref::Static(&N6)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersions", 2, 2, Type::List(meta::schema::Ref::Static(&N6)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("resources", 3, 2, Type::List(meta::schema::Ref::Static(&N6)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("scope", 4, 2, Type::String, "v1.ScopeType", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE).with(None, &["*", "Cluster", "Namespaced"]),
+    field("apiGroups", 1, 131074, Type::List(meta::schema::Ref::Static(&N6)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersions", 2, 131074, Type::List(meta::schema::Ref::Static(&N6)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("resources", 3, 131074, Type::List(meta::schema::Ref::Static(&N6)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("scope", 4, 131074, Type::String, "v1.ScopeType", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE).with(None, &["*", "Cluster", "Namespaced"]),
 ];
 pub static PARAM_KIND: Struct = structure("ParamKind", PACKAGE, PARAM_KIND_FIELDS, true);
 static PARAM_KIND_FIELDS: &[Field] = &[
@@ -127,23 +127,23 @@ static TYPE_CHECKING_FIELDS: &[Field] = &[
 ];
 pub static VALIDATING_ADMISSION_POLICY: Struct = structure("ValidatingAdmissionPolicy", PACKAGE, VALIDATING_ADMISSION_POLICY_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1alpha1::VALIDATING_ADMISSION_POLICY_SPEC), "v1alpha1.ValidatingAdmissionPolicySpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::admissionregistration_v1alpha1::VALIDATING_ADMISSION_POLICY_STATUS), "v1alpha1.ValidatingAdmissionPolicyStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static VALIDATING_ADMISSION_POLICY_BINDING: Struct = structure("ValidatingAdmissionPolicyBinding", PACKAGE, VALIDATING_ADMISSION_POLICY_BINDING_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_BINDING_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1alpha1::VALIDATING_ADMISSION_POLICY_BINDING_SPEC), "v1alpha1.ValidatingAdmissionPolicyBindingSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
 ];
 pub static VALIDATING_ADMISSION_POLICY_BINDING_LIST: Struct = structure("ValidatingAdmissionPolicyBindingList", PACKAGE, VALIDATING_ADMISSION_POLICY_BINDING_LIST_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_BINDING_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N8)), "[]v1alpha1.ValidatingAdmissionPolicyBinding", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -156,8 +156,8 @@ static VALIDATING_ADMISSION_POLICY_BINDING_SPEC_FIELDS: &[Field] = &[
 ];
 pub static VALIDATING_ADMISSION_POLICY_LIST: Struct = structure("ValidatingAdmissionPolicyList", PACKAGE, VALIDATING_ADMISSION_POLICY_LIST_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N10)), "[]v1alpha1.ValidatingAdmissionPolicy", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -62,22 +62,22 @@ static MATCH_RESOURCES_FIELDS: &[Field] = &[
 ];
 pub static MUTATING_ADMISSION_POLICY: Struct = structure("MutatingAdmissionPolicy", PACKAGE, MUTATING_ADMISSION_POLICY_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1beta1::MUTATING_ADMISSION_POLICY_SPEC), "v1beta1.MutatingAdmissionPolicySpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static MUTATING_ADMISSION_POLICY_BINDING: Struct = structure("MutatingAdmissionPolicyBinding", PACKAGE, MUTATING_ADMISSION_POLICY_BINDING_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_BINDING_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1beta1::MUTATING_ADMISSION_POLICY_BINDING_SPEC), "v1beta1.MutatingAdmissionPolicyBindingSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static MUTATING_ADMISSION_POLICY_BINDING_LIST: Struct = structure("MutatingAdmissionPolicyBindingList", PACKAGE, MUTATING_ADMISSION_POLICY_BINDING_LIST_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_BINDING_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta1.MutatingAdmissionPolicyBinding", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -89,8 +89,8 @@ static MUTATING_ADMISSION_POLICY_BINDING_SPEC_FIELDS: &[Field] = &[
 ];
 pub static MUTATING_ADMISSION_POLICY_LIST: Struct = structure("MutatingAdmissionPolicyList", PACKAGE, MUTATING_ADMISSION_POLICY_LIST_FIELDS, false);
 static MUTATING_ADMISSION_POLICY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1beta1.MutatingAdmissionPolicy", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -121,15 +121,15 @@ static MUTATING_WEBHOOK_FIELDS: &[Field] = &[
 ];
 pub static MUTATING_WEBHOOK_CONFIGURATION: Struct = structure("MutatingWebhookConfiguration", PACKAGE, MUTATING_WEBHOOK_CONFIGURATION_FIELDS, false);
 static MUTATING_WEBHOOK_CONFIGURATION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("webhooks", 2, 0, Type::List(meta::schema::Ref::Static(&N8)), "[]v1beta1.MutatingWebhook", false, meta::schema::Omit::Empty, false, meta::schema::Patch { merge: true, retain_keys: false, key: "name" }),
 ];
 pub static MUTATING_WEBHOOK_CONFIGURATION_LIST: Struct = structure("MutatingWebhookConfigurationList", PACKAGE, MUTATING_WEBHOOK_CONFIGURATION_LIST_FIELDS, false);
 static MUTATING_WEBHOOK_CONFIGURATION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N9)), "[]v1beta1.MutatingWebhookConfiguration", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -143,10 +143,10 @@ pub static NAMED_RULE_WITH_OPERATIONS: Struct = structure("NamedRuleWithOperatio
 static NAMED_RULE_WITH_OPERATIONS_FIELDS: &[Field] = &[
     field("resourceNames", 1, 0, Type::List(meta::schema::Ref::Static(&N7)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("operations", 1, 2, Type::List(meta::schema::Ref::Static(&N7)), "[]v1.OperationType", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE).with(None, &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]),
-    field("apiGroups", 1, 2, Type::List(meta::schema::Ref::Static(&N7)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersions", 2, 2, Type::List(meta::schema::Ref::Static(&N7)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("resources", 3, 2, Type::List(meta::schema::Ref::Static(&N7)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("scope", 4, 2, Type::String, "v1.ScopeType", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE).with(None, &["*", "Cluster", "Namespaced"]),
+    field("apiGroups", 1, 131074, Type::List(meta::schema::Ref::Static(&N7)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersions", 2, 131074, Type::List(meta::schema::Ref::Static(&N7)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("resources", 3, 131074, Type::List(meta::schema::Ref::Static(&N7)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("scope", 4, 131074, Type::String, "v1.ScopeType", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE).with(None, &["*", "Cluster", "Namespaced"]),
 ];
 pub static PARAM_KIND: Struct = structure("ParamKind", PACKAGE, PARAM_KIND_FIELDS, true);
 static PARAM_KIND_FIELDS: &[Field] = &[
@@ -173,23 +173,23 @@ static TYPE_CHECKING_FIELDS: &[Field] = &[
 ];
 pub static VALIDATING_ADMISSION_POLICY: Struct = structure("ValidatingAdmissionPolicy", PACKAGE, VALIDATING_ADMISSION_POLICY_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1beta1::VALIDATING_ADMISSION_POLICY_SPEC), "v1beta1.ValidatingAdmissionPolicySpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::admissionregistration_v1beta1::VALIDATING_ADMISSION_POLICY_STATUS), "v1beta1.ValidatingAdmissionPolicyStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static VALIDATING_ADMISSION_POLICY_BINDING: Struct = structure("ValidatingAdmissionPolicyBinding", PACKAGE, VALIDATING_ADMISSION_POLICY_BINDING_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_BINDING_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::admissionregistration_v1beta1::VALIDATING_ADMISSION_POLICY_BINDING_SPEC), "v1beta1.ValidatingAdmissionPolicyBindingSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
 ];
 pub static VALIDATING_ADMISSION_POLICY_BINDING_LIST: Struct = structure("ValidatingAdmissionPolicyBindingList", PACKAGE, VALIDATING_ADMISSION_POLICY_BINDING_LIST_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_BINDING_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N11)), "[]v1beta1.ValidatingAdmissionPolicyBinding", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -202,8 +202,8 @@ static VALIDATING_ADMISSION_POLICY_BINDING_SPEC_FIELDS: &[Field] = &[
 ];
 pub static VALIDATING_ADMISSION_POLICY_LIST: Struct = structure("ValidatingAdmissionPolicyList", PACKAGE, VALIDATING_ADMISSION_POLICY_LIST_FIELDS, false);
 static VALIDATING_ADMISSION_POLICY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N13)), "[]v1beta1.ValidatingAdmissionPolicy", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -239,15 +239,15 @@ static VALIDATING_WEBHOOK_FIELDS: &[Field] = &[
 ];
 pub static VALIDATING_WEBHOOK_CONFIGURATION: Struct = structure("ValidatingWebhookConfiguration", PACKAGE, VALIDATING_WEBHOOK_CONFIGURATION_FIELDS, false);
 static VALIDATING_WEBHOOK_CONFIGURATION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("webhooks", 2, 0, Type::List(meta::schema::Ref::Static(&N18)), "[]v1beta1.ValidatingWebhook", false, meta::schema::Omit::Empty, false, meta::schema::Patch { merge: true, retain_keys: false, key: "name" }),
 ];
 pub static VALIDATING_WEBHOOK_CONFIGURATION_LIST: Struct = structure("ValidatingWebhookConfigurationList", PACKAGE, VALIDATING_WEBHOOK_CONFIGURATION_LIST_FIELDS, false);
 static VALIDATING_WEBHOOK_CONFIGURATION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N19)), "[]v1beta1.ValidatingWebhookConfiguration", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

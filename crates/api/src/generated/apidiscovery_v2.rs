@@ -17,15 +17,15 @@ static N5: List = list(structured(&super::apidiscovery_v2::API_RESOURCE_DISCOVER
 
 pub static API_GROUP_DISCOVERY: Struct = structure("APIGroupDiscovery", PACKAGE, API_GROUP_DISCOVERY_FIELDS, false);
 static API_GROUP_DISCOVERY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("versions", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v2.APIVersionDiscovery", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static API_GROUP_DISCOVERY_LIST: Struct = structure("APIGroupDiscoveryList", PACKAGE, API_GROUP_DISCOVERY_LIST_FIELDS, false);
 static API_GROUP_DISCOVERY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v2.APIGroupDiscovery", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];

@@ -34,8 +34,8 @@ static CONVERSION_RESPONSE_FIELDS: &[Field] = &[
 ];
 pub static CONVERSION_REVIEW: Struct = structure("ConversionReview", PACKAGE, CONVERSION_REVIEW_FIELDS, false);
 static CONVERSION_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("request", 1, 0, structured(&super::apiextensions_v1::CONVERSION_REQUEST), "v1.ConversionRequest", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("response", 2, 0, structured(&super::apiextensions_v1::CONVERSION_RESPONSE), "v1.ConversionResponse", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
@@ -55,8 +55,8 @@ static CUSTOM_RESOURCE_CONVERSION_FIELDS: &[Field] = &[
 ];
 pub static CUSTOM_RESOURCE_DEFINITION: Struct = structure("CustomResourceDefinition", PACKAGE, CUSTOM_RESOURCE_DEFINITION_FIELDS, false);
 static CUSTOM_RESOURCE_DEFINITION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apiextensions_v1::CUSTOM_RESOURCE_DEFINITION_SPEC), "v1.CustomResourceDefinitionSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apiextensions_v1::CUSTOM_RESOURCE_DEFINITION_STATUS), "v1.CustomResourceDefinitionStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -72,8 +72,8 @@ static CUSTOM_RESOURCE_DEFINITION_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static CUSTOM_RESOURCE_DEFINITION_LIST: Struct = structure("CustomResourceDefinitionList", PACKAGE, CUSTOM_RESOURCE_DEFINITION_LIST_FIELDS, false);
 static CUSTOM_RESOURCE_DEFINITION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1.CustomResourceDefinition", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -34,8 +34,8 @@ static CONVERSION_RESPONSE_FIELDS: &[Field] = &[
 ];
 pub static CONVERSION_REVIEW: Struct = structure("ConversionReview", PACKAGE, CONVERSION_REVIEW_FIELDS, false);
 static CONVERSION_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("request", 1, 0, structured(&super::apiextensions_v1beta1::CONVERSION_REQUEST), "v1beta1.ConversionRequest", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("response", 2, 0, structured(&super::apiextensions_v1beta1::CONVERSION_RESPONSE), "v1beta1.ConversionResponse", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
@@ -56,8 +56,8 @@ static CUSTOM_RESOURCE_CONVERSION_FIELDS: &[Field] = &[
 ];
 pub static CUSTOM_RESOURCE_DEFINITION: Struct = structure("CustomResourceDefinition", PACKAGE, CUSTOM_RESOURCE_DEFINITION_FIELDS, false);
 static CUSTOM_RESOURCE_DEFINITION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apiextensions_v1beta1::CUSTOM_RESOURCE_DEFINITION_SPEC), "v1beta1.CustomResourceDefinitionSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apiextensions_v1beta1::CUSTOM_RESOURCE_DEFINITION_STATUS), "v1beta1.CustomResourceDefinitionStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -73,8 +73,8 @@ static CUSTOM_RESOURCE_DEFINITION_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static CUSTOM_RESOURCE_DEFINITION_LIST: Struct = structure("CustomResourceDefinitionList", PACKAGE, CUSTOM_RESOURCE_DEFINITION_LIST_FIELDS, false);
 static CUSTOM_RESOURCE_DEFINITION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1beta1.CustomResourceDefinition", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -13,8 +13,8 @@ static N1: List = list(structured(&super::apiregistration_v1::API_SERVICE_CONDIT
 
 pub static API_SERVICE: Struct = structure("APIService", PACKAGE, API_SERVICE_FIELDS, false);
 static API_SERVICE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apiregistration_v1::API_SERVICE_SPEC), "v1.APIServiceSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apiregistration_v1::API_SERVICE_STATUS), "v1.APIServiceStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -29,8 +29,8 @@ static API_SERVICE_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static API_SERVICE_LIST: Struct = structure("APIServiceList", PACKAGE, API_SERVICE_LIST_FIELDS, false);
 static API_SERVICE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1.APIService", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -22,8 +22,8 @@ static SERVER_STORAGE_VERSION_FIELDS: &[Field] = &[
 ];
 pub static STORAGE_VERSION: Struct = structure("StorageVersion", PACKAGE, STORAGE_VERSION_FIELDS, false);
 static STORAGE_VERSION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apiserverinternal_v1alpha1::STORAGE_VERSION_SPEC), "v1alpha1.StorageVersionSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apiserverinternal_v1alpha1::STORAGE_VERSION_STATUS), "v1alpha1.StorageVersionStatus", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
@@ -39,8 +39,8 @@ static STORAGE_VERSION_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static STORAGE_VERSION_LIST: Struct = structure("StorageVersionList", PACKAGE, STORAGE_VERSION_LIST_FIELDS, false);
 static STORAGE_VERSION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1alpha1.StorageVersion", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

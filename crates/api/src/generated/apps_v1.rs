@@ -21,23 +21,23 @@ static N9: List = list(structured(&super::apps_v1::STATEFUL_SET_CONDITION), List
 
 pub static CONTROLLER_REVISION: Struct = structure("ControllerRevision", PACKAGE, CONTROLLER_REVISION_FIELDS, false);
 static CONTROLLER_REVISION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("data", 2, 0, Type::Any, "runtime.RawExtension", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("revision", 3, 0, Type::Int64, "int64", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
 pub static CONTROLLER_REVISION_LIST: Struct = structure("ControllerRevisionList", PACKAGE, CONTROLLER_REVISION_LIST_FIELDS, false);
 static CONTROLLER_REVISION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1.ControllerRevision", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static DAEMON_SET: Struct = structure("DaemonSet", PACKAGE, DAEMON_SET_FIELDS, false);
 static DAEMON_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1::DAEMON_SET_SPEC), "v1.DaemonSetSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1::DAEMON_SET_STATUS), "v1.DaemonSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -52,8 +52,8 @@ static DAEMON_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static DAEMON_SET_LIST: Struct = structure("DaemonSetList", PACKAGE, DAEMON_SET_LIST_FIELDS, false);
 static DAEMON_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1.DaemonSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -85,8 +85,8 @@ static DAEMON_SET_UPDATE_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static DEPLOYMENT: Struct = structure("Deployment", PACKAGE, DEPLOYMENT_FIELDS, false);
 static DEPLOYMENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1::DEPLOYMENT_SPEC), "v1.DeploymentSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1::DEPLOYMENT_STATUS), "v1.DeploymentStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -102,8 +102,8 @@ static DEPLOYMENT_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static DEPLOYMENT_LIST: Struct = structure("DeploymentList", PACKAGE, DEPLOYMENT_LIST_FIELDS, false);
 static DEPLOYMENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1.Deployment", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -137,8 +137,8 @@ static DEPLOYMENT_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static REPLICA_SET: Struct = structure("ReplicaSet", PACKAGE, REPLICA_SET_FIELDS, false);
 static REPLICA_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1::REPLICA_SET_SPEC), "v1.ReplicaSetSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1::REPLICA_SET_STATUS), "v1.ReplicaSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -153,8 +153,8 @@ static REPLICA_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static REPLICA_SET_LIST: Struct = structure("ReplicaSetList", PACKAGE, REPLICA_SET_LIST_FIELDS, false);
 static REPLICA_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N5)), "[]v1.ReplicaSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -192,8 +192,8 @@ static ROLLING_UPDATE_STATEFUL_SET_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static STATEFUL_SET: Struct = structure("StatefulSet", PACKAGE, STATEFUL_SET_FIELDS, false);
 static STATEFUL_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1::STATEFUL_SET_SPEC), "v1.StatefulSetSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1::STATEFUL_SET_STATUS), "v1.StatefulSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -208,8 +208,8 @@ static STATEFUL_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static STATEFUL_SET_LIST: Struct = structure("StatefulSetList", PACKAGE, STATEFUL_SET_LIST_FIELDS, false);
 static STATEFUL_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N7)), "[]v1.StatefulSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -18,23 +18,23 @@ static N6: List = list(structured(&super::apps_v1beta1::STATEFUL_SET_CONDITION),
 
 pub static CONTROLLER_REVISION: Struct = structure("ControllerRevision", PACKAGE, CONTROLLER_REVISION_FIELDS, false);
 static CONTROLLER_REVISION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("data", 2, 0, Type::Any, "runtime.RawExtension", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("revision", 3, 0, Type::Int64, "int64", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
 pub static CONTROLLER_REVISION_LIST: Struct = structure("ControllerRevisionList", PACKAGE, CONTROLLER_REVISION_LIST_FIELDS, false);
 static CONTROLLER_REVISION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta1.ControllerRevision", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static DEPLOYMENT: Struct = structure("Deployment", PACKAGE, DEPLOYMENT_FIELDS, false);
 static DEPLOYMENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta1::DEPLOYMENT_SPEC), "v1beta1.DeploymentSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta1::DEPLOYMENT_STATUS), "v1beta1.DeploymentStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -50,15 +50,15 @@ static DEPLOYMENT_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static DEPLOYMENT_LIST: Struct = structure("DeploymentList", PACKAGE, DEPLOYMENT_LIST_FIELDS, false);
 static DEPLOYMENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta1.Deployment", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static DEPLOYMENT_ROLLBACK: Struct = structure("DeploymentRollback", PACKAGE, DEPLOYMENT_ROLLBACK_FIELDS, false);
 static DEPLOYMENT_ROLLBACK_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("name", 1, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("updatedAnnotations", 2, 0, Type::Map(meta::schema::Ref::Static(&N2)), "map[string]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("rollbackTo", 3, 0, structured(&super::apps_v1beta1::ROLLBACK_CONFIG), "v1beta1.RollbackConfig", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
@@ -108,8 +108,8 @@ static ROLLING_UPDATE_STATEFUL_SET_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static SCALE: Struct = structure("Scale", PACKAGE, SCALE_FIELDS, false);
 static SCALE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta1::SCALE_SPEC), "v1beta1.ScaleSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta1::SCALE_STATUS), "v1beta1.ScaleStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -126,8 +126,8 @@ static SCALE_STATUS_FIELDS: &[Field] = &[
 ];
 pub static STATEFUL_SET: Struct = structure("StatefulSet", PACKAGE, STATEFUL_SET_FIELDS, false);
 static STATEFUL_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta1::STATEFUL_SET_SPEC), "v1beta1.StatefulSetSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta1::STATEFUL_SET_STATUS), "v1beta1.StatefulSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -142,8 +142,8 @@ static STATEFUL_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static STATEFUL_SET_LIST: Struct = structure("StatefulSetList", PACKAGE, STATEFUL_SET_LIST_FIELDS, false);
 static STATEFUL_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]v1beta1.StatefulSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -22,23 +22,23 @@ static N10: List = list(structured(&super::apps_v1beta2::STATEFUL_SET_CONDITION)
 
 pub static CONTROLLER_REVISION: Struct = structure("ControllerRevision", PACKAGE, CONTROLLER_REVISION_FIELDS, false);
 static CONTROLLER_REVISION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("data", 2, 0, Type::Any, "runtime.RawExtension", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("revision", 3, 0, Type::Int64, "int64", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
 pub static CONTROLLER_REVISION_LIST: Struct = structure("ControllerRevisionList", PACKAGE, CONTROLLER_REVISION_LIST_FIELDS, false);
 static CONTROLLER_REVISION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta2.ControllerRevision", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static DAEMON_SET: Struct = structure("DaemonSet", PACKAGE, DAEMON_SET_FIELDS, false);
 static DAEMON_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta2::DAEMON_SET_SPEC), "v1beta2.DaemonSetSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta2::DAEMON_SET_STATUS), "v1beta2.DaemonSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -53,8 +53,8 @@ static DAEMON_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static DAEMON_SET_LIST: Struct = structure("DaemonSetList", PACKAGE, DAEMON_SET_LIST_FIELDS, false);
 static DAEMON_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta2.DaemonSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -86,8 +86,8 @@ static DAEMON_SET_UPDATE_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static DEPLOYMENT: Struct = structure("Deployment", PACKAGE, DEPLOYMENT_FIELDS, false);
 static DEPLOYMENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta2::DEPLOYMENT_SPEC), "v1beta2.DeploymentSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta2::DEPLOYMENT_STATUS), "v1beta2.DeploymentStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -103,8 +103,8 @@ static DEPLOYMENT_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static DEPLOYMENT_LIST: Struct = structure("DeploymentList", PACKAGE, DEPLOYMENT_LIST_FIELDS, false);
 static DEPLOYMENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1beta2.Deployment", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -138,8 +138,8 @@ static DEPLOYMENT_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static REPLICA_SET: Struct = structure("ReplicaSet", PACKAGE, REPLICA_SET_FIELDS, false);
 static REPLICA_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta2::REPLICA_SET_SPEC), "v1beta2.ReplicaSetSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta2::REPLICA_SET_STATUS), "v1beta2.ReplicaSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -154,8 +154,8 @@ static REPLICA_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static REPLICA_SET_LIST: Struct = structure("ReplicaSetList", PACKAGE, REPLICA_SET_LIST_FIELDS, false);
 static REPLICA_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N5)), "[]v1beta2.ReplicaSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -193,8 +193,8 @@ static ROLLING_UPDATE_STATEFUL_SET_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static SCALE: Struct = structure("Scale", PACKAGE, SCALE_FIELDS, false);
 static SCALE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta2::SCALE_SPEC), "v1beta2.ScaleSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta2::SCALE_STATUS), "v1beta2.ScaleStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -211,8 +211,8 @@ static SCALE_STATUS_FIELDS: &[Field] = &[
 ];
 pub static STATEFUL_SET: Struct = structure("StatefulSet", PACKAGE, STATEFUL_SET_FIELDS, false);
 static STATEFUL_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::apps_v1beta2::STATEFUL_SET_SPEC), "v1beta2.StatefulSetSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::apps_v1beta2::STATEFUL_SET_STATUS), "v1beta2.StatefulSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -227,8 +227,8 @@ static STATEFUL_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static STATEFUL_SET_LIST: Struct = structure("StatefulSetList", PACKAGE, STATEFUL_SET_LIST_FIELDS, false);
 static STATEFUL_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N8)), "[]v1beta2.StatefulSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -21,8 +21,8 @@ static BOUND_OBJECT_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static SELF_SUBJECT_REVIEW: Struct = structure("SelfSubjectReview", PACKAGE, SELF_SUBJECT_REVIEW_FIELDS, false);
 static SELF_SUBJECT_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 2, 0, structured(&super::authentication_v1::SELF_SUBJECT_REVIEW_STATUS), "v1.SelfSubjectReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
@@ -32,8 +32,8 @@ static SELF_SUBJECT_REVIEW_STATUS_FIELDS: &[Field] = &[
 ];
 pub static TOKEN_REQUEST: Struct = structure("TokenRequest", PACKAGE, TOKEN_REQUEST_FIELDS, false);
 static TOKEN_REQUEST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::authentication_v1::TOKEN_REQUEST_SPEC), "v1.TokenRequestSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::authentication_v1::TOKEN_REQUEST_STATUS), "v1.TokenRequestStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -52,8 +52,8 @@ static TOKEN_REQUEST_STATUS_FIELDS: &[Field] = &[
 ];
 pub static TOKEN_REVIEW: Struct = structure("TokenReview", PACKAGE, TOKEN_REVIEW_FIELDS, false);
 static TOKEN_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::authentication_v1::TOKEN_REVIEW_SPEC), "v1.TokenReviewSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::authentication_v1::TOKEN_REVIEW_STATUS), "v1.TokenReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),

@@ -11,8 +11,8 @@ const PACKAGE: &str = "k8s.io/api/authentication/v1alpha1";
 
 pub static SELF_SUBJECT_REVIEW: Struct = structure("SelfSubjectReview", PACKAGE, SELF_SUBJECT_REVIEW_FIELDS, false);
 static SELF_SUBJECT_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 2, 0, structured(&super::authentication_v1alpha1::SELF_SUBJECT_REVIEW_STATUS), "v1alpha1.SelfSubjectReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];

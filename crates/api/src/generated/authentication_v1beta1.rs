@@ -14,8 +14,8 @@ static N2: Map = map(Type::List(meta::schema::Ref::Static(&N1)), false);
 
 pub static SELF_SUBJECT_REVIEW: Struct = structure("SelfSubjectReview", PACKAGE, SELF_SUBJECT_REVIEW_FIELDS, false);
 static SELF_SUBJECT_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 2, 0, structured(&super::authentication_v1beta1::SELF_SUBJECT_REVIEW_STATUS), "v1beta1.SelfSubjectReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
@@ -25,8 +25,8 @@ static SELF_SUBJECT_REVIEW_STATUS_FIELDS: &[Field] = &[
 ];
 pub static TOKEN_REVIEW: Struct = structure("TokenReview", PACKAGE, TOKEN_REVIEW_FIELDS, false);
 static TOKEN_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::authentication_v1beta1::TOKEN_REVIEW_SPEC), "v1beta1.TokenReviewSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::authentication_v1beta1::TOKEN_REVIEW_STATUS), "v1beta1.TokenReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),

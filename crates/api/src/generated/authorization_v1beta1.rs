@@ -16,8 +16,8 @@ static N4: List = list(structured(&super::authorization_v1beta1::NON_RESOURCE_RU
 
 pub static LOCAL_SUBJECT_ACCESS_REVIEW: Struct = structure("LocalSubjectAccessReview", PACKAGE, LOCAL_SUBJECT_ACCESS_REVIEW_FIELDS, false);
 static LOCAL_SUBJECT_ACCESS_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::authorization_v1beta1::SUBJECT_ACCESS_REVIEW_SPEC), "v1beta1.SubjectAccessReviewSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::authorization_v1beta1::SUBJECT_ACCESS_REVIEW_STATUS), "v1beta1.SubjectAccessReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -53,8 +53,8 @@ static RESOURCE_RULE_FIELDS: &[Field] = &[
 ];
 pub static SELF_SUBJECT_ACCESS_REVIEW: Struct = structure("SelfSubjectAccessReview", PACKAGE, SELF_SUBJECT_ACCESS_REVIEW_FIELDS, false);
 static SELF_SUBJECT_ACCESS_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::authorization_v1beta1::SELF_SUBJECT_ACCESS_REVIEW_SPEC), "v1beta1.SelfSubjectAccessReviewSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::authorization_v1beta1::SUBJECT_ACCESS_REVIEW_STATUS), "v1beta1.SubjectAccessReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -66,8 +66,8 @@ static SELF_SUBJECT_ACCESS_REVIEW_SPEC_FIELDS: &[Field] = &[
 ];
 pub static SELF_SUBJECT_RULES_REVIEW: Struct = structure("SelfSubjectRulesReview", PACKAGE, SELF_SUBJECT_RULES_REVIEW_FIELDS, false);
 static SELF_SUBJECT_RULES_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::authorization_v1beta1::SELF_SUBJECT_RULES_REVIEW_SPEC), "v1beta1.SelfSubjectRulesReviewSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::authorization_v1beta1::SUBJECT_RULES_REVIEW_STATUS), "v1beta1.SubjectRulesReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -78,8 +78,8 @@ static SELF_SUBJECT_RULES_REVIEW_SPEC_FIELDS: &[Field] = &[
 ];
 pub static SUBJECT_ACCESS_REVIEW: Struct = structure("SubjectAccessReview", PACKAGE, SUBJECT_ACCESS_REVIEW_FIELDS, false);
 static SUBJECT_ACCESS_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::authorization_v1beta1::SUBJECT_ACCESS_REVIEW_SPEC), "v1beta1.SubjectAccessReviewSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::authorization_v1beta1::SUBJECT_ACCESS_REVIEW_STATUS), "v1beta1.SubjectAccessReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),

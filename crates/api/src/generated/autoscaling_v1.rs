@@ -46,8 +46,8 @@ static EXTERNAL_METRIC_STATUS_FIELDS: &[Field] = &[
 ];
 pub static HORIZONTAL_POD_AUTOSCALER: Struct = structure("HorizontalPodAutoscaler", PACKAGE, HORIZONTAL_POD_AUTOSCALER_FIELDS, false);
 static HORIZONTAL_POD_AUTOSCALER_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::autoscaling_v1::HORIZONTAL_POD_AUTOSCALER_SPEC), "v1.HorizontalPodAutoscalerSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::autoscaling_v1::HORIZONTAL_POD_AUTOSCALER_STATUS), "v1.HorizontalPodAutoscalerStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -63,8 +63,8 @@ static HORIZONTAL_POD_AUTOSCALER_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static HORIZONTAL_POD_AUTOSCALER_LIST: Struct = structure("HorizontalPodAutoscalerList", PACKAGE, HORIZONTAL_POD_AUTOSCALER_LIST_FIELDS, false);
 static HORIZONTAL_POD_AUTOSCALER_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1.HorizontalPodAutoscaler", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -143,8 +143,8 @@ static RESOURCE_METRIC_STATUS_FIELDS: &[Field] = &[
 ];
 pub static SCALE: Struct = structure("Scale", PACKAGE, SCALE_FIELDS, false);
 static SCALE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::autoscaling_v1::SCALE_SPEC), "v1.ScaleSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::autoscaling_v1::SCALE_STATUS), "v1.ScaleStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),

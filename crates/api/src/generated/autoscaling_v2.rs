@@ -57,8 +57,8 @@ static HPA_SCALING_RULES_FIELDS: &[Field] = &[
 ];
 pub static HORIZONTAL_POD_AUTOSCALER: Struct = structure("HorizontalPodAutoscaler", PACKAGE, HORIZONTAL_POD_AUTOSCALER_FIELDS, false);
 static HORIZONTAL_POD_AUTOSCALER_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::autoscaling_v2::HORIZONTAL_POD_AUTOSCALER_SPEC), "v2.HorizontalPodAutoscalerSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::autoscaling_v2::HORIZONTAL_POD_AUTOSCALER_STATUS), "v2.HorizontalPodAutoscalerStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -79,8 +79,8 @@ static HORIZONTAL_POD_AUTOSCALER_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static HORIZONTAL_POD_AUTOSCALER_LIST: Struct = structure("HorizontalPodAutoscalerList", PACKAGE, HORIZONTAL_POD_AUTOSCALER_LIST_FIELDS, false);
 static HORIZONTAL_POD_AUTOSCALER_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v2.HorizontalPodAutoscaler", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -13,16 +13,16 @@ static N1: List = list(structured(&super::core_v1::OBJECT_REFERENCE), ListKind::
 
 pub static CRON_JOB: Struct = structure("CronJob", PACKAGE, CRON_JOB_FIELDS, false);
 static CRON_JOB_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::batch_v1beta1::CRON_JOB_SPEC), "v1beta1.CronJobSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::batch_v1beta1::CRON_JOB_STATUS), "v1beta1.CronJobStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static CRON_JOB_LIST: Struct = structure("CronJobList", PACKAGE, CRON_JOB_LIST_FIELDS, false);
 static CRON_JOB_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta1.CronJob", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

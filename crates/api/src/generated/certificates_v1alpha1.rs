@@ -12,15 +12,15 @@ static N0: List = plain_list(structured(&super::certificates_v1alpha1::CLUSTER_T
 
 pub static CLUSTER_TRUST_BUNDLE: Struct = structure("ClusterTrustBundle", PACKAGE, CLUSTER_TRUST_BUNDLE_FIELDS, false);
 static CLUSTER_TRUST_BUNDLE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::certificates_v1alpha1::CLUSTER_TRUST_BUNDLE_SPEC), "v1alpha1.ClusterTrustBundleSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static CLUSTER_TRUST_BUNDLE_LIST: Struct = structure("ClusterTrustBundleList", PACKAGE, CLUSTER_TRUST_BUNDLE_LIST_FIELDS, false);
 static CLUSTER_TRUST_BUNDLE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1alpha1.ClusterTrustBundle", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

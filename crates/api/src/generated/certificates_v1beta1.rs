@@ -20,8 +20,8 @@ static N8: List = list(structured(&super::meta_v1::CONDITION), ListKind::Map(key
 
 pub static CERTIFICATE_SIGNING_REQUEST: Struct = structure("CertificateSigningRequest", PACKAGE, CERTIFICATE_SIGNING_REQUEST_FIELDS, false);
 static CERTIFICATE_SIGNING_REQUEST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::certificates_v1beta1::CERTIFICATE_SIGNING_REQUEST_SPEC), "v1beta1.CertificateSigningRequestSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::certificates_v1beta1::CERTIFICATE_SIGNING_REQUEST_STATUS), "v1beta1.CertificateSigningRequestStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -37,8 +37,8 @@ static CERTIFICATE_SIGNING_REQUEST_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static CERTIFICATE_SIGNING_REQUEST_LIST: Struct = structure("CertificateSigningRequestList", PACKAGE, CERTIFICATE_SIGNING_REQUEST_LIST_FIELDS, false);
 static CERTIFICATE_SIGNING_REQUEST_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta1.CertificateSigningRequest", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -60,15 +60,15 @@ static CERTIFICATE_SIGNING_REQUEST_STATUS_FIELDS: &[Field] = &[
 ];
 pub static CLUSTER_TRUST_BUNDLE: Struct = structure("ClusterTrustBundle", PACKAGE, CLUSTER_TRUST_BUNDLE_FIELDS, false);
 static CLUSTER_TRUST_BUNDLE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::certificates_v1beta1::CLUSTER_TRUST_BUNDLE_SPEC), "v1beta1.ClusterTrustBundleSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static CLUSTER_TRUST_BUNDLE_LIST: Struct = structure("ClusterTrustBundleList", PACKAGE, CLUSTER_TRUST_BUNDLE_LIST_FIELDS, false);
 static CLUSTER_TRUST_BUNDLE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N5)), "[]v1beta1.ClusterTrustBundle", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -79,16 +79,16 @@ static CLUSTER_TRUST_BUNDLE_SPEC_FIELDS: &[Field] = &[
 ];
 pub static POD_CERTIFICATE_REQUEST: Struct = structure("PodCertificateRequest", PACKAGE, POD_CERTIFICATE_REQUEST_FIELDS, false);
 static POD_CERTIFICATE_REQUEST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::certificates_v1beta1::POD_CERTIFICATE_REQUEST_SPEC), "v1beta1.PodCertificateRequestSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::certificates_v1beta1::POD_CERTIFICATE_REQUEST_STATUS), "v1beta1.PodCertificateRequestStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_CERTIFICATE_REQUEST_LIST: Struct = structure("PodCertificateRequestList", PACKAGE, POD_CERTIFICATE_REQUEST_LIST_FIELDS, false);
 static POD_CERTIFICATE_REQUEST_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N6)), "[]v1beta1.PodCertificateRequest", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -12,15 +12,15 @@ static N0: List = plain_list(structured(&super::coordination_v1alpha2::LEASE_CAN
 
 pub static LEASE_CANDIDATE: Struct = structure("LeaseCandidate", PACKAGE, LEASE_CANDIDATE_FIELDS, false);
 static LEASE_CANDIDATE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::coordination_v1alpha2::LEASE_CANDIDATE_SPEC), "v1alpha2.LeaseCandidateSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
 ];
 pub static LEASE_CANDIDATE_LIST: Struct = structure("LeaseCandidateList", PACKAGE, LEASE_CANDIDATE_LIST_FIELDS, false);
 static LEASE_CANDIDATE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1alpha2.LeaseCandidate", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -152,8 +152,8 @@ static AZURE_FILE_VOLUME_SOURCE_FIELDS: &[Field] = &[
 ];
 pub static BINDING: Struct = structure("Binding", PACKAGE, BINDING_FIELDS, false);
 static BINDING_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("target", 2, 0, structured(&super::core_v1::OBJECT_REFERENCE), "v1.ObjectReference", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -237,22 +237,22 @@ static COMPONENT_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static COMPONENT_STATUS: Struct = structure("ComponentStatus", PACKAGE, COMPONENT_STATUS_FIELDS, false);
 static COMPONENT_STATUS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("conditions", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1.ComponentCondition", false, meta::schema::Omit::Empty, false, meta::schema::Patch { merge: true, retain_keys: false, key: "type" }),
 ];
 pub static COMPONENT_STATUS_LIST: Struct = structure("ComponentStatusList", PACKAGE, COMPONENT_STATUS_LIST_FIELDS, false);
 static COMPONENT_STATUS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]v1.ComponentStatus", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static CONFIG_MAP: Struct = structure("ConfigMap", PACKAGE, CONFIG_MAP_FIELDS, false);
 static CONFIG_MAP_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("immutable", 4, 0, Type::Bool, "bool", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("data", 2, 0, Type::Map(meta::schema::Ref::Static(&N1)), "map[string]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -271,8 +271,8 @@ static CONFIG_MAP_KEY_SELECTOR_FIELDS: &[Field] = &[
 ];
 pub static CONFIG_MAP_LIST: Struct = structure("ConfigMapList", PACKAGE, CONFIG_MAP_LIST_FIELDS, false);
 static CONFIG_MAP_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N6)), "[]v1.ConfigMap", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -457,15 +457,15 @@ static ENDPOINT_SUBSET_FIELDS: &[Field] = &[
 ];
 pub static ENDPOINTS: Struct = structure("Endpoints", PACKAGE, ENDPOINTS_FIELDS, false);
 static ENDPOINTS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("subsets", 2, 0, Type::List(meta::schema::Ref::Static(&N22)), "[]v1.EndpointSubset", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static ENDPOINTS_LIST: Struct = structure("EndpointsList", PACKAGE, ENDPOINTS_LIST_FIELDS, false);
 static ENDPOINTS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N23)), "[]v1.Endpoints", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -552,8 +552,8 @@ static EPHEMERAL_VOLUME_SOURCE_FIELDS: &[Field] = &[
 ];
 pub static EVENT: Struct = structure("Event", PACKAGE, EVENT_FIELDS, false);
 static EVENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("involvedObject", 2, 0, structured(&super::core_v1::OBJECT_REFERENCE), "v1.ObjectReference", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("reason", 3, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -572,8 +572,8 @@ static EVENT_FIELDS: &[Field] = &[
 ];
 pub static EVENT_LIST: Struct = structure("EventList", PACKAGE, EVENT_LIST_FIELDS, false);
 static EVENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N24)), "[]v1.Event", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -751,8 +751,8 @@ static LIFECYCLE_HANDLER_FIELDS: &[Field] = &[
 ];
 pub static LIMIT_RANGE: Struct = structure("LimitRange", PACKAGE, LIMIT_RANGE_FIELDS, false);
 static LIMIT_RANGE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::LIMIT_RANGE_SPEC), "v1.LimitRangeSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
@@ -767,8 +767,8 @@ static LIMIT_RANGE_ITEM_FIELDS: &[Field] = &[
 ];
 pub static LIMIT_RANGE_LIST: Struct = structure("LimitRangeList", PACKAGE, LIMIT_RANGE_LIST_FIELDS, false);
 static LIMIT_RANGE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N26)), "[]v1.LimitRange", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -815,8 +815,8 @@ static NFS_VOLUME_SOURCE_FIELDS: &[Field] = &[
 ];
 pub static NAMESPACE: Struct = structure("Namespace", PACKAGE, NAMESPACE_FIELDS, false);
 static NAMESPACE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::NAMESPACE_SPEC), "v1.NamespaceSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::NAMESPACE_STATUS), "v1.NamespaceStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -831,8 +831,8 @@ static NAMESPACE_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static NAMESPACE_LIST: Struct = structure("NamespaceList", PACKAGE, NAMESPACE_LIST_FIELDS, false);
 static NAMESPACE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N31)), "[]v1.Namespace", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -847,8 +847,8 @@ static NAMESPACE_STATUS_FIELDS: &[Field] = &[
 ];
 pub static NODE: Struct = structure("Node", PACKAGE, NODE_FIELDS, false);
 static NODE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::NODE_SPEC), "v1.NodeSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::NODE_STATUS), "v1.NodeStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -911,8 +911,8 @@ static NODE_FEATURES_FIELDS: &[Field] = &[
 ];
 pub static NODE_LIST: Struct = structure("NodeList", PACKAGE, NODE_LIST_FIELDS, false);
 static NODE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N37)), "[]v1.Node", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -922,8 +922,8 @@ static NODE_POD_PREEMPTION_POLICY_FIELDS: &[Field] = &[
 ];
 pub static NODE_PROXY_OPTIONS: Struct = structure("NodeProxyOptions", PACKAGE, NODE_PROXY_OPTIONS_FIELDS, false);
 static NODE_PROXY_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("path", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static NODE_RUNTIME_HANDLER: Struct = structure("NodeRuntimeHandler", PACKAGE, NODE_RUNTIME_HANDLER_FIELDS, false);
@@ -1014,16 +1014,16 @@ static OBJECT_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static PERSISTENT_VOLUME: Struct = structure("PersistentVolume", PACKAGE, PERSISTENT_VOLUME_FIELDS, false);
 static PERSISTENT_VOLUME_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::PERSISTENT_VOLUME_SPEC), "v1.PersistentVolumeSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::PERSISTENT_VOLUME_STATUS), "v1.PersistentVolumeStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static PERSISTENT_VOLUME_CLAIM: Struct = structure("PersistentVolumeClaim", PACKAGE, PERSISTENT_VOLUME_CLAIM_FIELDS, false);
 static PERSISTENT_VOLUME_CLAIM_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::PERSISTENT_VOLUME_CLAIM_SPEC), "v1.PersistentVolumeClaimSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::PERSISTENT_VOLUME_CLAIM_STATUS), "v1.PersistentVolumeClaimStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1039,8 +1039,8 @@ static PERSISTENT_VOLUME_CLAIM_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static PERSISTENT_VOLUME_CLAIM_LIST: Struct = structure("PersistentVolumeClaimList", PACKAGE, PERSISTENT_VOLUME_CLAIM_LIST_FIELDS, false);
 static PERSISTENT_VOLUME_CLAIM_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N46)), "[]v1.PersistentVolumeClaim", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1080,8 +1080,8 @@ static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE_FIELDS: &[Field] = &[
 ];
 pub static PERSISTENT_VOLUME_LIST: Struct = structure("PersistentVolumeList", PACKAGE, PERSISTENT_VOLUME_LIST_FIELDS, false);
 static PERSISTENT_VOLUME_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N48)), "[]v1.PersistentVolume", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1158,8 +1158,8 @@ static PHOTON_PERSISTENT_DISK_VOLUME_SOURCE_FIELDS: &[Field] = &[
 ];
 pub static POD: Struct = structure("Pod", PACKAGE, POD_FIELDS, false);
 static POD_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::POD_SPEC), "v1.PodSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::POD_STATUS), "v1.PodStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1185,8 +1185,8 @@ static POD_ANTI_AFFINITY_FIELDS: &[Field] = &[
 ];
 pub static POD_ATTACH_OPTIONS: Struct = structure("PodAttachOptions", PACKAGE, POD_ATTACH_OPTIONS_FIELDS, false);
 static POD_ATTACH_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("stdin", 1, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("stdout", 2, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("stderr", 3, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1227,8 +1227,8 @@ static POD_DNS_CONFIG_OPTION_FIELDS: &[Field] = &[
 ];
 pub static POD_EXEC_OPTIONS: Struct = structure("PodExecOptions", PACKAGE, POD_EXEC_OPTIONS_FIELDS, false);
 static POD_EXEC_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("stdin", 1, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("stdout", 2, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("stderr", 3, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1247,15 +1247,15 @@ static POD_IP_FIELDS: &[Field] = &[
 ];
 pub static POD_LIST: Struct = structure("PodList", PACKAGE, POD_LIST_FIELDS, false);
 static POD_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N53)), "[]v1.Pod", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static POD_LOG_OPTIONS: Struct = structure("PodLogOptions", PACKAGE, POD_LOG_OPTIONS_FIELDS, false);
 static POD_LOG_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("container", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("follow", 2, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("previous", 3, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1273,14 +1273,14 @@ static POD_OS_FIELDS: &[Field] = &[
 ];
 pub static POD_PORT_FORWARD_OPTIONS: Struct = structure("PodPortForwardOptions", PACKAGE, POD_PORT_FORWARD_OPTIONS_FIELDS, false);
 static POD_PORT_FORWARD_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("ports", 1, 0, Type::List(meta::schema::Ref::Static(&N54)), "[]int32", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_PROXY_OPTIONS: Struct = structure("PodProxyOptions", PACKAGE, POD_PROXY_OPTIONS_FIELDS, false);
 static POD_PROXY_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("path", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_READINESS_GATE: Struct = structure("PodReadinessGate", PACKAGE, POD_READINESS_GATE_FIELDS, false);
@@ -1399,15 +1399,15 @@ static POD_STATUS_FIELDS: &[Field] = &[
 ];
 pub static POD_TEMPLATE: Struct = structure("PodTemplate", PACKAGE, POD_TEMPLATE_FIELDS, false);
 static POD_TEMPLATE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("template", 2, 0, structured(&super::core_v1::POD_TEMPLATE_SPEC), "v1.PodTemplateSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_TEMPLATE_LIST: Struct = structure("PodTemplateList", PACKAGE, POD_TEMPLATE_LIST_FIELDS, false);
 static POD_TEMPLATE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N75)), "[]v1.PodTemplate", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1509,16 +1509,16 @@ static RBD_VOLUME_SOURCE_FIELDS: &[Field] = &[
 ];
 pub static RANGE_ALLOCATION: Struct = structure("RangeAllocation", PACKAGE, RANGE_ALLOCATION_FIELDS, false);
 static RANGE_ALLOCATION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("range", 2, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("data", 3, 0, Type::Bytes, "[]byte", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static REPLICATION_CONTROLLER: Struct = structure("ReplicationController", PACKAGE, REPLICATION_CONTROLLER_FIELDS, false);
 static REPLICATION_CONTROLLER_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::REPLICATION_CONTROLLER_SPEC), "v1.ReplicationControllerSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::REPLICATION_CONTROLLER_STATUS), "v1.ReplicationControllerStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1533,8 +1533,8 @@ static REPLICATION_CONTROLLER_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static REPLICATION_CONTROLLER_LIST: Struct = structure("ReplicationControllerList", PACKAGE, REPLICATION_CONTROLLER_LIST_FIELDS, false);
 static REPLICATION_CONTROLLER_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N78)), "[]v1.ReplicationController", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1573,16 +1573,16 @@ static RESOURCE_HEALTH_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_QUOTA: Struct = structure("ResourceQuota", PACKAGE, RESOURCE_QUOTA_FIELDS, false);
 static RESOURCE_QUOTA_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::RESOURCE_QUOTA_SPEC), "v1.ResourceQuotaSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::RESOURCE_QUOTA_STATUS), "v1.ResourceQuotaStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static RESOURCE_QUOTA_LIST: Struct = structure("ResourceQuotaList", PACKAGE, RESOURCE_QUOTA_LIST_FIELDS, false);
 static RESOURCE_QUOTA_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N80)), "[]v1.ResourceQuota", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1658,8 +1658,8 @@ static SECCOMP_PROFILE_FIELDS: &[Field] = &[
 ];
 pub static SECRET: Struct = structure("Secret", PACKAGE, SECRET_FIELDS, false);
 static SECRET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("immutable", 5, 0, Type::Bool, "bool", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("data", 2, 0, Type::Map(meta::schema::Ref::Static(&N5)), "map[string][]byte", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1679,8 +1679,8 @@ static SECRET_KEY_SELECTOR_FIELDS: &[Field] = &[
 ];
 pub static SECRET_LIST: Struct = structure("SecretList", PACKAGE, SECRET_LIST_FIELDS, false);
 static SECRET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N84)), "[]v1.Secret", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1720,22 +1720,22 @@ static SECURITY_CONTEXT_FIELDS: &[Field] = &[
 ];
 pub static SERIALIZED_REFERENCE: Struct = structure("SerializedReference", PACKAGE, SERIALIZED_REFERENCE_FIELDS, false);
 static SERIALIZED_REFERENCE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("reference", 1, 0, structured(&super::core_v1::OBJECT_REFERENCE), "v1.ObjectReference", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static SERVICE: Struct = structure("Service", PACKAGE, SERVICE_FIELDS, false);
 static SERVICE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::core_v1::SERVICE_SPEC), "v1.ServiceSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::core_v1::SERVICE_STATUS), "v1.ServiceStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static SERVICE_ACCOUNT: Struct = structure("ServiceAccount", PACKAGE, SERVICE_ACCOUNT_FIELDS, false);
 static SERVICE_ACCOUNT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("secrets", 2, 0, Type::List(meta::schema::Ref::Static(&N85)), "[]v1.ObjectReference", false, meta::schema::Omit::Empty, false, meta::schema::Patch { merge: true, retain_keys: false, key: "name" }),
     field("imagePullSecrets", 3, 0, Type::List(meta::schema::Ref::Static(&N86)), "[]v1.LocalObjectReference", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -1743,8 +1743,8 @@ static SERVICE_ACCOUNT_FIELDS: &[Field] = &[
 ];
 pub static SERVICE_ACCOUNT_LIST: Struct = structure("ServiceAccountList", PACKAGE, SERVICE_ACCOUNT_LIST_FIELDS, false);
 static SERVICE_ACCOUNT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N87)), "[]v1.ServiceAccount", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1757,8 +1757,8 @@ static SERVICE_ACCOUNT_TOKEN_PROJECTION_FIELDS: &[Field] = &[
 ];
 pub static SERVICE_LIST: Struct = structure("ServiceList", PACKAGE, SERVICE_LIST_FIELDS, false);
 static SERVICE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N88)), "[]v1.Service", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -1773,8 +1773,8 @@ static SERVICE_PORT_FIELDS: &[Field] = &[
 ];
 pub static SERVICE_PROXY_OPTIONS: Struct = structure("ServiceProxyOptions", PACKAGE, SERVICE_PROXY_OPTIONS_FIELDS, false);
 static SERVICE_PROXY_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("path", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static SERVICE_SPEC: Struct = structure("ServiceSpec", PACKAGE, SERVICE_SPEC_FIELDS, false);

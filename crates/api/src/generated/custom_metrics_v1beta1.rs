@@ -12,15 +12,15 @@ static N0: List = plain_list(structured(&super::custom_metrics_v1beta1::METRIC_V
 
 pub static METRIC_LIST_OPTIONS: Struct = structure("MetricListOptions", PACKAGE, METRIC_LIST_OPTIONS_FIELDS, false);
 static METRIC_LIST_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("labelSelector", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metricLabelSelector", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static METRIC_VALUE: Struct = structure("MetricValue", PACKAGE, METRIC_VALUE_FIELDS, false);
 static METRIC_VALUE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("describedObject", 1, 0, structured(&super::core_v1::OBJECT_REFERENCE), "v1.ObjectReference", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("metricName", 2, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("timestamp", 3, 0, Type::Time, "v1.Time", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -30,8 +30,8 @@ static METRIC_VALUE_FIELDS: &[Field] = &[
 ];
 pub static METRIC_VALUE_LIST: Struct = structure("MetricValueList", PACKAGE, METRIC_VALUE_LIST_FIELDS, false);
 static METRIC_VALUE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta1.MetricValue", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -47,8 +47,8 @@ static ENDPOINT_PORT_FIELDS: &[Field] = &[
 ];
 pub static ENDPOINT_SLICE: Struct = structure("EndpointSlice", PACKAGE, ENDPOINT_SLICE_FIELDS, false);
 static ENDPOINT_SLICE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("addressType", 4, 0, Type::String, "v1.AddressType", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("endpoints", 2, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]v1.Endpoint", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
@@ -56,8 +56,8 @@ static ENDPOINT_SLICE_FIELDS: &[Field] = &[
 ];
 pub static ENDPOINT_SLICE_LIST: Struct = structure("EndpointSliceList", PACKAGE, ENDPOINT_SLICE_LIST_FIELDS, false);
 static ENDPOINT_SLICE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N6)), "[]v1.EndpointSlice", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -12,8 +12,8 @@ static N0: List = plain_list(structured(&super::events_v1beta1::EVENT));
 
 pub static EVENT: Struct = structure("Event", PACKAGE, EVENT_FIELDS, false);
 static EVENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("eventTime", 2, 0, Type::MicroTime, "v1.MicroTime", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("series", 3, 0, structured(&super::events_v1beta1::EVENT_SERIES), "v1beta1.EventSeries", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -32,8 +32,8 @@ static EVENT_FIELDS: &[Field] = &[
 ];
 pub static EVENT_LIST: Struct = structure("EventList", PACKAGE, EVENT_LIST_FIELDS, false);
 static EVENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta1.Event", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

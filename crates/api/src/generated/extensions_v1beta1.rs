@@ -31,8 +31,8 @@ static N19: Map = map(Type::String, true);
 
 pub static DAEMON_SET: Struct = structure("DaemonSet", PACKAGE, DAEMON_SET_FIELDS, false);
 static DAEMON_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::extensions_v1beta1::DAEMON_SET_SPEC), "v1beta1.DaemonSetSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::extensions_v1beta1::DAEMON_SET_STATUS), "v1beta1.DaemonSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -47,8 +47,8 @@ static DAEMON_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static DAEMON_SET_LIST: Struct = structure("DaemonSetList", PACKAGE, DAEMON_SET_LIST_FIELDS, false);
 static DAEMON_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta1.DaemonSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -81,8 +81,8 @@ static DAEMON_SET_UPDATE_STRATEGY_FIELDS: &[Field] = &[
 ];
 pub static DEPLOYMENT: Struct = structure("Deployment", PACKAGE, DEPLOYMENT_FIELDS, false);
 static DEPLOYMENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::extensions_v1beta1::DEPLOYMENT_SPEC), "v1beta1.DeploymentSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::extensions_v1beta1::DEPLOYMENT_STATUS), "v1beta1.DeploymentStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -98,15 +98,15 @@ static DEPLOYMENT_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static DEPLOYMENT_LIST: Struct = structure("DeploymentList", PACKAGE, DEPLOYMENT_LIST_FIELDS, false);
 static DEPLOYMENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1beta1.Deployment", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static DEPLOYMENT_ROLLBACK: Struct = structure("DeploymentRollback", PACKAGE, DEPLOYMENT_ROLLBACK_FIELDS, false);
 static DEPLOYMENT_ROLLBACK_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("name", 1, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("updatedAnnotations", 2, 0, Type::Map(meta::schema::Ref::Static(&N3)), "map[string]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("rollbackTo", 3, 0, structured(&super::extensions_v1beta1::ROLLBACK_CONFIG), "v1beta1.RollbackConfig", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -157,8 +157,8 @@ static IP_BLOCK_FIELDS: &[Field] = &[
 ];
 pub static INGRESS: Struct = structure("Ingress", PACKAGE, INGRESS_FIELDS, false);
 static INGRESS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::extensions_v1beta1::INGRESS_SPEC), "v1beta1.IngressSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::extensions_v1beta1::INGRESS_STATUS), "v1beta1.IngressStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -171,8 +171,8 @@ static INGRESS_BACKEND_FIELDS: &[Field] = &[
 ];
 pub static INGRESS_LIST: Struct = structure("IngressList", PACKAGE, INGRESS_LIST_FIELDS, false);
 static INGRESS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N7)), "[]v1beta1.Ingress", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -219,8 +219,8 @@ static INGRESS_TLS_FIELDS: &[Field] = &[
 ];
 pub static NETWORK_POLICY: Struct = structure("NetworkPolicy", PACKAGE, NETWORK_POLICY_FIELDS, false);
 static NETWORK_POLICY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::extensions_v1beta1::NETWORK_POLICY_SPEC), "v1beta1.NetworkPolicySpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
@@ -236,8 +236,8 @@ static NETWORK_POLICY_INGRESS_RULE_FIELDS: &[Field] = &[
 ];
 pub static NETWORK_POLICY_LIST: Struct = structure("NetworkPolicyList", PACKAGE, NETWORK_POLICY_LIST_FIELDS, false);
 static NETWORK_POLICY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N14)), "[]v1beta1.NetworkPolicy", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -262,8 +262,8 @@ static NETWORK_POLICY_SPEC_FIELDS: &[Field] = &[
 ];
 pub static REPLICA_SET: Struct = structure("ReplicaSet", PACKAGE, REPLICA_SET_FIELDS, false);
 static REPLICA_SET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::extensions_v1beta1::REPLICA_SET_SPEC), "v1beta1.ReplicaSetSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::extensions_v1beta1::REPLICA_SET_STATUS), "v1beta1.ReplicaSetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -278,8 +278,8 @@ static REPLICA_SET_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static REPLICA_SET_LIST: Struct = structure("ReplicaSetList", PACKAGE, REPLICA_SET_LIST_FIELDS, false);
 static REPLICA_SET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N17)), "[]v1beta1.ReplicaSet", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -316,8 +316,8 @@ static ROLLING_UPDATE_DEPLOYMENT_FIELDS: &[Field] = &[
 ];
 pub static SCALE: Struct = structure("Scale", PACKAGE, SCALE_FIELDS, false);
 static SCALE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::extensions_v1beta1::SCALE_SPEC), "v1beta1.ScaleSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::extensions_v1beta1::SCALE_STATUS), "v1beta1.ScaleStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),

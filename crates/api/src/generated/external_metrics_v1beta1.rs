@@ -13,8 +13,8 @@ static N1: List = plain_list(structured(&super::external_metrics_v1beta1::EXTERN
 
 pub static EXTERNAL_METRIC_VALUE: Struct = structure("ExternalMetricValue", PACKAGE, EXTERNAL_METRIC_VALUE_FIELDS, false);
 static EXTERNAL_METRIC_VALUE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metricName", 1, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("metricLabels", 2, 0, Type::Map(meta::schema::Ref::Static(&N0)), "map[string]string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("timestamp", 3, 0, Type::Time, "v1.Time", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -23,8 +23,8 @@ static EXTERNAL_METRIC_VALUE_FIELDS: &[Field] = &[
 ];
 pub static EXTERNAL_METRIC_VALUE_LIST: Struct = structure("ExternalMetricValueList", PACKAGE, EXTERNAL_METRIC_VALUE_LIST_FIELDS, false);
 static EXTERNAL_METRIC_VALUE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta1.ExternalMetricValue", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

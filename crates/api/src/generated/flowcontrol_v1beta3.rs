@@ -29,8 +29,8 @@ static FLOW_DISTINGUISHER_METHOD_FIELDS: &[Field] = &[
 ];
 pub static FLOW_SCHEMA: Struct = structure("FlowSchema", PACKAGE, FLOW_SCHEMA_FIELDS, false);
 static FLOW_SCHEMA_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::flowcontrol_v1beta3::FLOW_SCHEMA_SPEC), "v1beta3.FlowSchemaSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::flowcontrol_v1beta3::FLOW_SCHEMA_STATUS), "v1beta3.FlowSchemaStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -45,8 +45,8 @@ static FLOW_SCHEMA_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static FLOW_SCHEMA_LIST: Struct = structure("FlowSchemaList", PACKAGE, FLOW_SCHEMA_LIST_FIELDS, false);
 static FLOW_SCHEMA_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta3.FlowSchema", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -90,8 +90,8 @@ static POLICY_RULES_WITH_SUBJECTS_FIELDS: &[Field] = &[
 ];
 pub static PRIORITY_LEVEL_CONFIGURATION: Struct = structure("PriorityLevelConfiguration", PACKAGE, PRIORITY_LEVEL_CONFIGURATION_FIELDS, false);
 static PRIORITY_LEVEL_CONFIGURATION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::flowcontrol_v1beta3::PRIORITY_LEVEL_CONFIGURATION_SPEC), "v1beta3.PriorityLevelConfigurationSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::flowcontrol_v1beta3::PRIORITY_LEVEL_CONFIGURATION_STATUS), "v1beta3.PriorityLevelConfigurationStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -106,8 +106,8 @@ static PRIORITY_LEVEL_CONFIGURATION_CONDITION_FIELDS: &[Field] = &[
 ];
 pub static PRIORITY_LEVEL_CONFIGURATION_LIST: Struct = structure("PriorityLevelConfigurationList", PACKAGE, PRIORITY_LEVEL_CONFIGURATION_LIST_FIELDS, false);
 static PRIORITY_LEVEL_CONFIGURATION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N7)), "[]v1beta3.PriorityLevelConfiguration", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

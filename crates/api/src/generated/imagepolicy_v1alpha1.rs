@@ -13,8 +13,8 @@ static N1: Map = map(Type::String, false);
 
 pub static IMAGE_REVIEW: Struct = structure("ImageReview", PACKAGE, IMAGE_REVIEW_FIELDS, false);
 static IMAGE_REVIEW_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::imagepolicy_v1alpha1::IMAGE_REVIEW_SPEC), "v1alpha1.ImageReviewSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::imagepolicy_v1alpha1::IMAGE_REVIEW_STATUS), "v1alpha1.ImageReviewStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),

@@ -17,16 +17,16 @@ static N5: List = list(structured(&super::lifecycle_v1alpha1::RESPONDER_STATUS),
 
 pub static EVICTION: Struct = structure("Eviction", PACKAGE, EVICTION_FIELDS, false);
 static EVICTION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::lifecycle_v1alpha1::EVICTION_SPEC), "v1alpha1.EvictionSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::lifecycle_v1alpha1::EVICTION_STATUS), "v1alpha1.EvictionStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static EVICTION_LIST: Struct = structure("EvictionList", PACKAGE, EVICTION_LIST_FIELDS, false);
 static EVICTION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1alpha1.Eviction", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -37,16 +37,16 @@ static EVICTION_POD_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static EVICTION_REQUEST: Struct = structure("EvictionRequest", PACKAGE, EVICTION_REQUEST_FIELDS, false);
 static EVICTION_REQUEST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::lifecycle_v1alpha1::EVICTION_REQUEST_SPEC), "v1alpha1.EvictionRequestSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::lifecycle_v1alpha1::EVICTION_REQUEST_STATUS), "v1alpha1.EvictionRequestStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static EVICTION_REQUEST_LIST: Struct = structure("EvictionRequestList", PACKAGE, EVICTION_REQUEST_LIST_FIELDS, false);
 static EVICTION_REQUEST_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1alpha1.EvictionRequest", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -28,8 +28,8 @@ static N16: List = list(structured(&super::meta_v1::TABLE_ROW_CONDITION), ListKi
 
 pub static API_GROUP: Struct = structure("APIGroup", PACKAGE, API_GROUP_FIELDS, false);
 static API_GROUP_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("name", 1, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("versions", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1.GroupVersionForDiscovery", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("preferredVersion", 3, 0, structured(&super::meta_v1::GROUP_VERSION_FOR_DISCOVERY), "v1.GroupVersionForDiscovery", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -37,8 +37,8 @@ static API_GROUP_FIELDS: &[Field] = &[
 ];
 pub static API_GROUP_LIST: Struct = structure("APIGroupList", PACKAGE, API_GROUP_LIST_FIELDS, false);
 static API_GROUP_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("groups", 1, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1.APIGroup", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static API_RESOURCE: Struct = structure("APIResource", PACKAGE, API_RESOURCE_FIELDS, false);
@@ -56,22 +56,22 @@ static API_RESOURCE_FIELDS: &[Field] = &[
 ];
 pub static API_RESOURCE_LIST: Struct = structure("APIResourceList", PACKAGE, API_RESOURCE_LIST_FIELDS, false);
 static API_RESOURCE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("groupVersion", 1, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("resources", 2, 0, Type::List(meta::schema::Ref::Static(&N5)), "[]v1.APIResource", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static API_VERSIONS: Struct = structure("APIVersions", PACKAGE, API_VERSIONS_FIELDS, false);
 static API_VERSIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("versions", 1, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("serverAddressByClientCIDRs", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1.ServerAddressByClientCIDR", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static APPLY_OPTIONS: Struct = structure("ApplyOptions", PACKAGE, APPLY_OPTIONS_FIELDS, false);
 static APPLY_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("dryRun", 1, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("force", 2, 0, Type::Bool, "bool", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("fieldManager", 3, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -87,16 +87,16 @@ static CONDITION_FIELDS: &[Field] = &[
 ];
 pub static CREATE_OPTIONS: Struct = structure("CreateOptions", PACKAGE, CREATE_OPTIONS_FIELDS, false);
 static CREATE_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("dryRun", 1, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("fieldManager", 3, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("fieldValidation", 4, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static DELETE_OPTIONS: Struct = structure("DeleteOptions", PACKAGE, DELETE_OPTIONS_FIELDS, false);
 static DELETE_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("gracePeriodSeconds", 1, 0, Type::Int64, "int64", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("preconditions", 2, 0, structured(&super::meta_v1::PRECONDITIONS), "v1.Preconditions", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("orphanDependents", 3, 0, Type::Bool, "bool", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -112,8 +112,8 @@ static FIELD_SELECTOR_REQUIREMENT_FIELDS: &[Field] = &[
 ];
 pub static GET_OPTIONS: Struct = structure("GetOptions", PACKAGE, GET_OPTIONS_FIELDS, false);
 static GET_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("resourceVersion", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static GROUP_KIND: Struct = structure("GroupKind", PACKAGE, GROUP_KIND_FIELDS, false);
@@ -161,8 +161,8 @@ static LABEL_SELECTOR_REQUIREMENT_FIELDS: &[Field] = &[
 ];
 pub static LIST: Struct = structure("List", PACKAGE, LIST_FIELDS, false);
 static LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N8)), "[]runtime.RawExtension", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -176,8 +176,8 @@ static LIST_META_FIELDS: &[Field] = &[
 ];
 pub static LIST_OPTIONS: Struct = structure("ListOptions", PACKAGE, LIST_OPTIONS_FIELDS, false);
 static LIST_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("labelSelector", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("fieldSelector", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("watch", 3, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -229,14 +229,14 @@ static OWNER_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static PARTIAL_OBJECT_METADATA: Struct = structure("PartialObjectMetadata", PACKAGE, PARTIAL_OBJECT_METADATA_FIELDS, false);
 static PARTIAL_OBJECT_METADATA_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static PARTIAL_OBJECT_METADATA_LIST: Struct = structure("PartialObjectMetadataList", PACKAGE, PARTIAL_OBJECT_METADATA_LIST_FIELDS, false);
 static PARTIAL_OBJECT_METADATA_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N12)), "[]v1.PartialObjectMetadata", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -245,8 +245,8 @@ static PATCH_FIELDS: &[Field] = &[
 ];
 pub static PATCH_OPTIONS: Struct = structure("PatchOptions", PACKAGE, PATCH_OPTIONS_FIELDS, false);
 static PATCH_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("dryRun", 1, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("force", 2, 0, Type::Bool, "bool", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("fieldManager", 3, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -272,8 +272,8 @@ static SHARD_INFO_FIELDS: &[Field] = &[
 ];
 pub static STATUS: Struct = structure("Status", PACKAGE, STATUS_FIELDS, false);
 static STATUS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("message", 3, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -298,8 +298,8 @@ static STATUS_DETAILS_FIELDS: &[Field] = &[
 ];
 pub static TABLE: Struct = structure("Table", PACKAGE, TABLE_FIELDS, false);
 static TABLE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 0, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("columnDefinitions", 0, 0, Type::List(meta::schema::Ref::Static(&N14)), "[]v1.TableColumnDefinition", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("rows", 0, 0, Type::List(meta::schema::Ref::Static(&N15)), "[]v1.TableRow", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -314,8 +314,8 @@ static TABLE_COLUMN_DEFINITION_FIELDS: &[Field] = &[
 ];
 pub static TABLE_OPTIONS: Struct = structure("TableOptions", PACKAGE, TABLE_OPTIONS_FIELDS, false);
 static TABLE_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("includeObject", 1, 0, Type::String, "v1.IncludeObjectPolicy", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static TABLE_ROW: Struct = structure("TableRow", PACKAGE, TABLE_ROW_FIELDS, false);
@@ -342,8 +342,8 @@ static TYPE_META_FIELDS: &[Field] = &[
 ];
 pub static UPDATE_OPTIONS: Struct = structure("UpdateOptions", PACKAGE, UPDATE_OPTIONS_FIELDS, false);
 static UPDATE_OPTIONS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("dryRun", 1, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("fieldManager", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("fieldValidation", 3, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),

@@ -20,8 +20,8 @@ static CONTAINER_METRICS_FIELDS: &[Field] = &[
 ];
 pub static NODE_METRICS: Struct = structure("NodeMetrics", PACKAGE, NODE_METRICS_FIELDS, false);
 static NODE_METRICS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("timestamp", 2, 0, Type::Time, "v1.Time", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("window", 3, 0, Type::Duration, "v1.Duration", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -29,15 +29,15 @@ static NODE_METRICS_FIELDS: &[Field] = &[
 ];
 pub static NODE_METRICS_LIST: Struct = structure("NodeMetricsList", PACKAGE, NODE_METRICS_LIST_FIELDS, false);
 static NODE_METRICS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1alpha1.NodeMetrics", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static POD_METRICS: Struct = structure("PodMetrics", PACKAGE, POD_METRICS_FIELDS, false);
 static POD_METRICS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("timestamp", 2, 0, Type::Time, "v1.Time", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("window", 3, 0, Type::Duration, "v1.Duration", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -45,8 +45,8 @@ static POD_METRICS_FIELDS: &[Field] = &[
 ];
 pub static POD_METRICS_LIST: Struct = structure("PodMetricsList", PACKAGE, POD_METRICS_LIST_FIELDS, false);
 static POD_METRICS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1alpha1.PodMetrics", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -37,15 +37,15 @@ static HTTP_INGRESS_RULE_VALUE_FIELDS: &[Field] = &[
 ];
 pub static IP_ADDRESS: Struct = structure("IPAddress", PACKAGE, IP_ADDRESS_FIELDS, false);
 static IP_ADDRESS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1::IP_ADDRESS_SPEC), "v1.IPAddressSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
 ];
 pub static IP_ADDRESS_LIST: Struct = structure("IPAddressList", PACKAGE, IP_ADDRESS_LIST_FIELDS, false);
 static IP_ADDRESS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1.IPAddress", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -60,8 +60,8 @@ static IP_BLOCK_FIELDS: &[Field] = &[
 ];
 pub static INGRESS: Struct = structure("Ingress", PACKAGE, INGRESS_FIELDS, false);
 static INGRESS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1::INGRESS_SPEC), "v1.IngressSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::networking_v1::INGRESS_STATUS), "v1.IngressStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -73,15 +73,15 @@ static INGRESS_BACKEND_FIELDS: &[Field] = &[
 ];
 pub static INGRESS_CLASS: Struct = structure("IngressClass", PACKAGE, INGRESS_CLASS_FIELDS, false);
 static INGRESS_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1::INGRESS_CLASS_SPEC), "v1.IngressClassSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static INGRESS_CLASS_LIST: Struct = structure("IngressClassList", PACKAGE, INGRESS_CLASS_LIST_FIELDS, false);
 static INGRESS_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1.IngressClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -100,8 +100,8 @@ static INGRESS_CLASS_SPEC_FIELDS: &[Field] = &[
 ];
 pub static INGRESS_LIST: Struct = structure("IngressList", PACKAGE, INGRESS_LIST_FIELDS, false);
 static INGRESS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]v1.Ingress", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -153,8 +153,8 @@ static INGRESS_TLS_FIELDS: &[Field] = &[
 ];
 pub static NETWORK_POLICY: Struct = structure("NetworkPolicy", PACKAGE, NETWORK_POLICY_FIELDS, false);
 static NETWORK_POLICY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1::NETWORK_POLICY_SPEC), "v1.NetworkPolicySpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
@@ -170,8 +170,8 @@ static NETWORK_POLICY_INGRESS_RULE_FIELDS: &[Field] = &[
 ];
 pub static NETWORK_POLICY_LIST: Struct = structure("NetworkPolicyList", PACKAGE, NETWORK_POLICY_LIST_FIELDS, false);
 static NETWORK_POLICY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N11)), "[]v1.NetworkPolicy", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -208,16 +208,16 @@ static SERVICE_BACKEND_PORT_FIELDS: &[Field] = &[
 ];
 pub static SERVICE_CIDR: Struct = structure("ServiceCIDR", PACKAGE, SERVICE_CIDR_FIELDS, false);
 static SERVICE_CIDR_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1::SERVICE_CIDR_SPEC), "v1.ServiceCIDRSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::networking_v1::SERVICE_CIDR_STATUS), "v1.ServiceCIDRStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static SERVICE_CIDR_LIST: Struct = structure("ServiceCIDRList", PACKAGE, SERVICE_CIDR_LIST_FIELDS, false);
 static SERVICE_CIDR_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N14)), "[]v1.ServiceCIDR", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -32,15 +32,15 @@ static HTTP_INGRESS_RULE_VALUE_FIELDS: &[Field] = &[
 ];
 pub static IP_ADDRESS: Struct = structure("IPAddress", PACKAGE, IP_ADDRESS_FIELDS, false);
 static IP_ADDRESS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1beta1::IP_ADDRESS_SPEC), "v1beta1.IPAddressSpec", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
 ];
 pub static IP_ADDRESS_LIST: Struct = structure("IPAddressList", PACKAGE, IP_ADDRESS_LIST_FIELDS, false);
 static IP_ADDRESS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta1.IPAddress", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -50,8 +50,8 @@ static IP_ADDRESS_SPEC_FIELDS: &[Field] = &[
 ];
 pub static INGRESS: Struct = structure("Ingress", PACKAGE, INGRESS_FIELDS, false);
 static INGRESS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1beta1::INGRESS_SPEC), "v1beta1.IngressSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::networking_v1beta1::INGRESS_STATUS), "v1beta1.IngressStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -64,15 +64,15 @@ static INGRESS_BACKEND_FIELDS: &[Field] = &[
 ];
 pub static INGRESS_CLASS: Struct = structure("IngressClass", PACKAGE, INGRESS_CLASS_FIELDS, false);
 static INGRESS_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1beta1::INGRESS_CLASS_SPEC), "v1beta1.IngressClassSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static INGRESS_CLASS_LIST: Struct = structure("IngressClassList", PACKAGE, INGRESS_CLASS_LIST_FIELDS, false);
 static INGRESS_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1beta1.IngressClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -91,8 +91,8 @@ static INGRESS_CLASS_SPEC_FIELDS: &[Field] = &[
 ];
 pub static INGRESS_LIST: Struct = structure("IngressList", PACKAGE, INGRESS_LIST_FIELDS, false);
 static INGRESS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1beta1.Ingress", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -146,16 +146,16 @@ static PARENT_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static SERVICE_CIDR: Struct = structure("ServiceCIDR", PACKAGE, SERVICE_CIDR_FIELDS, false);
 static SERVICE_CIDR_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::networking_v1beta1::SERVICE_CIDR_SPEC), "v1beta1.ServiceCIDRSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::networking_v1beta1::SERVICE_CIDR_STATUS), "v1beta1.ServiceCIDRStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static SERVICE_CIDR_LIST: Struct = structure("ServiceCIDRList", PACKAGE, SERVICE_CIDR_LIST_FIELDS, false);
 static SERVICE_CIDR_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N9)), "[]v1beta1.ServiceCIDR", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

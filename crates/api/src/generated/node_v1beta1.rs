@@ -19,8 +19,8 @@ static OVERHEAD_FIELDS: &[Field] = &[
 ];
 pub static RUNTIME_CLASS: Struct = structure("RuntimeClass", PACKAGE, RUNTIME_CLASS_FIELDS, false);
 static RUNTIME_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("handler", 2, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("overhead", 3, 0, structured(&super::node_v1beta1::OVERHEAD), "v1beta1.Overhead", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -28,8 +28,8 @@ static RUNTIME_CLASS_FIELDS: &[Field] = &[
 ];
 pub static RUNTIME_CLASS_LIST: Struct = structure("RuntimeClassList", PACKAGE, RUNTIME_CLASS_LIST_FIELDS, false);
 static RUNTIME_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta1.RuntimeClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -14,23 +14,23 @@ static N2: List = list(structured(&super::meta_v1::CONDITION), ListKind::Map(key
 
 pub static EVICTION: Struct = structure("Eviction", PACKAGE, EVICTION_FIELDS, false);
 static EVICTION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("deleteOptions", 2, 0, structured(&super::meta_v1::DELETE_OPTIONS), "v1.DeleteOptions", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_DISRUPTION_BUDGET: Struct = structure("PodDisruptionBudget", PACKAGE, POD_DISRUPTION_BUDGET_FIELDS, false);
 static POD_DISRUPTION_BUDGET_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::policy_v1beta1::POD_DISRUPTION_BUDGET_SPEC), "v1beta1.PodDisruptionBudgetSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::policy_v1beta1::POD_DISRUPTION_BUDGET_STATUS), "v1beta1.PodDisruptionBudgetStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_DISRUPTION_BUDGET_LIST: Struct = structure("PodDisruptionBudgetList", PACKAGE, POD_DISRUPTION_BUDGET_LIST_FIELDS, false);
 static POD_DISRUPTION_BUDGET_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1beta1.PodDisruptionBudget", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -23,31 +23,31 @@ static AGGREGATION_RULE_FIELDS: &[Field] = &[
 ];
 pub static CLUSTER_ROLE: Struct = structure("ClusterRole", PACKAGE, CLUSTER_ROLE_FIELDS, false);
 static CLUSTER_ROLE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("rules", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta1.PolicyRule", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("aggregationRule", 3, 0, structured(&super::rbac_v1beta1::AGGREGATION_RULE), "v1beta1.AggregationRule", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static CLUSTER_ROLE_BINDING: Struct = structure("ClusterRoleBinding", PACKAGE, CLUSTER_ROLE_BINDING_FIELDS, false);
 static CLUSTER_ROLE_BINDING_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("subjects", 2, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1beta1.Subject", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("roleRef", 3, 0, structured(&super::rbac_v1beta1::ROLE_REF), "v1beta1.RoleRef", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static CLUSTER_ROLE_BINDING_LIST: Struct = structure("ClusterRoleBindingList", PACKAGE, CLUSTER_ROLE_BINDING_LIST_FIELDS, false);
 static CLUSTER_ROLE_BINDING_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1beta1.ClusterRoleBinding", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static CLUSTER_ROLE_LIST: Struct = structure("ClusterRoleList", PACKAGE, CLUSTER_ROLE_LIST_FIELDS, false);
 static CLUSTER_ROLE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]v1beta1.ClusterRole", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -61,30 +61,30 @@ static POLICY_RULE_FIELDS: &[Field] = &[
 ];
 pub static ROLE: Struct = structure("Role", PACKAGE, ROLE_FIELDS, false);
 static ROLE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("rules", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1beta1.PolicyRule", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
 pub static ROLE_BINDING: Struct = structure("RoleBinding", PACKAGE, ROLE_BINDING_FIELDS, false);
 static ROLE_BINDING_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("subjects", 2, 0, Type::List(meta::schema::Ref::Static(&N2)), "[]v1beta1.Subject", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("roleRef", 3, 0, structured(&super::rbac_v1beta1::ROLE_REF), "v1beta1.RoleRef", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static ROLE_BINDING_LIST: Struct = structure("RoleBindingList", PACKAGE, ROLE_BINDING_LIST_FIELDS, false);
 static ROLE_BINDING_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N6)), "[]v1beta1.RoleBinding", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static ROLE_LIST: Struct = structure("RoleList", PACKAGE, ROLE_LIST_FIELDS, false);
 static ROLE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N7)), "[]v1beta1.Role", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

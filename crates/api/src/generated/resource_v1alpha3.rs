@@ -32,16 +32,16 @@ static DEVICE_TAINT_FIELDS: &[Field] = &[
 ];
 pub static DEVICE_TAINT_RULE: Struct = structure("DeviceTaintRule", PACKAGE, DEVICE_TAINT_RULE_FIELDS, false);
 static DEVICE_TAINT_RULE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1alpha3::DEVICE_TAINT_RULE_SPEC), "v1alpha3.DeviceTaintRuleSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::resource_v1alpha3::DEVICE_TAINT_RULE_STATUS), "v1alpha3.DeviceTaintRuleStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static DEVICE_TAINT_RULE_LIST: Struct = structure("DeviceTaintRuleList", PACKAGE, DEVICE_TAINT_RULE_LIST_FIELDS, false);
 static DEVICE_TAINT_RULE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1alpha3.DeviceTaintRule", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -84,16 +84,16 @@ static POOL_STATUS_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_POOL_STATUS_REQUEST: Struct = structure("ResourcePoolStatusRequest", PACKAGE, RESOURCE_POOL_STATUS_REQUEST_FIELDS, false);
 static RESOURCE_POOL_STATUS_REQUEST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, true, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1alpha3::RESOURCE_POOL_STATUS_REQUEST_SPEC), "v1alpha3.ResourcePoolStatusRequestSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::resource_v1alpha3::RESOURCE_POOL_STATUS_REQUEST_STATUS), "v1alpha3.ResourcePoolStatusRequestStatus", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static RESOURCE_POOL_STATUS_REQUEST_LIST: Struct = structure("ResourcePoolStatusRequestList", PACKAGE, RESOURCE_POOL_STATUS_REQUEST_LIST_FIELDS, false);
 static RESOURCE_POOL_STATUS_REQUEST_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1alpha3.ResourcePoolStatusRequest", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -144,8 +144,8 @@ static DEVICE_CLAIM_CONFIGURATION_FIELDS: &[Field] = &[
 ];
 pub static DEVICE_CLASS: Struct = structure("DeviceClass", PACKAGE, DEVICE_CLASS_FIELDS, false);
 static DEVICE_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta1::DEVICE_CLASS_SPEC), "v1beta1.DeviceClassSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
@@ -155,8 +155,8 @@ static DEVICE_CLASS_CONFIGURATION_FIELDS: &[Field] = &[
 ];
 pub static DEVICE_CLASS_LIST: Struct = structure("DeviceClassList", PACKAGE, DEVICE_CLASS_LIST_FIELDS, false);
 static DEVICE_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N17)), "[]v1beta1.DeviceClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -265,8 +265,8 @@ static OPAQUE_DEVICE_CONFIGURATION_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_CLAIM: Struct = structure("ResourceClaim", PACKAGE, RESOURCE_CLAIM_FIELDS, false);
 static RESOURCE_CLAIM_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta1::RESOURCE_CLAIM_SPEC), "v1beta1.ResourceClaimSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::resource_v1beta1::RESOURCE_CLAIM_STATUS), "v1beta1.ResourceClaimStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -280,8 +280,8 @@ static RESOURCE_CLAIM_CONSUMER_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_CLAIM_LIST: Struct = structure("ResourceClaimList", PACKAGE, RESOURCE_CLAIM_LIST_FIELDS, false);
 static RESOURCE_CLAIM_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N23)), "[]v1beta1.ResourceClaim", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -297,15 +297,15 @@ static RESOURCE_CLAIM_STATUS_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_CLAIM_TEMPLATE: Struct = structure("ResourceClaimTemplate", PACKAGE, RESOURCE_CLAIM_TEMPLATE_FIELDS, false);
 static RESOURCE_CLAIM_TEMPLATE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta1::RESOURCE_CLAIM_TEMPLATE_SPEC), "v1beta1.ResourceClaimTemplateSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
 pub static RESOURCE_CLAIM_TEMPLATE_LIST: Struct = structure("ResourceClaimTemplateList", PACKAGE, RESOURCE_CLAIM_TEMPLATE_LIST_FIELDS, false);
 static RESOURCE_CLAIM_TEMPLATE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N26)), "[]v1beta1.ResourceClaimTemplate", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -322,15 +322,15 @@ static RESOURCE_POOL_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_SLICE: Struct = structure("ResourceSlice", PACKAGE, RESOURCE_SLICE_FIELDS, false);
 static RESOURCE_SLICE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta1::RESOURCE_SLICE_SPEC), "v1beta1.ResourceSliceSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static RESOURCE_SLICE_LIST: Struct = structure("ResourceSliceList", PACKAGE, RESOURCE_SLICE_LIST_FIELDS, false);
 static RESOURCE_SLICE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N27)), "[]v1beta1.ResourceSlice", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

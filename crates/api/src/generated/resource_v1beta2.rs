@@ -141,8 +141,8 @@ static DEVICE_CLAIM_CONFIGURATION_FIELDS: &[Field] = &[
 ];
 pub static DEVICE_CLASS: Struct = structure("DeviceClass", PACKAGE, DEVICE_CLASS_FIELDS, false);
 static DEVICE_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta2::DEVICE_CLASS_SPEC), "v1beta2.DeviceClassSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
@@ -152,8 +152,8 @@ static DEVICE_CLASS_CONFIGURATION_FIELDS: &[Field] = &[
 ];
 pub static DEVICE_CLASS_LIST: Struct = structure("DeviceClassList", PACKAGE, DEVICE_CLASS_LIST_FIELDS, false);
 static DEVICE_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N17)), "[]v1beta2.DeviceClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -221,16 +221,16 @@ static DEVICE_TAINT_FIELDS: &[Field] = &[
 ];
 pub static DEVICE_TAINT_RULE: Struct = structure("DeviceTaintRule", PACKAGE, DEVICE_TAINT_RULE_FIELDS, false);
 static DEVICE_TAINT_RULE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta2::DEVICE_TAINT_RULE_SPEC), "v1beta2.DeviceTaintRuleSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::resource_v1beta2::DEVICE_TAINT_RULE_STATUS), "v1beta2.DeviceTaintRuleStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static DEVICE_TAINT_RULE_LIST: Struct = structure("DeviceTaintRuleList", PACKAGE, DEVICE_TAINT_RULE_LIST_FIELDS, false);
 static DEVICE_TAINT_RULE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N23)), "[]v1beta2.DeviceTaintRule", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -296,8 +296,8 @@ static OPAQUE_DEVICE_CONFIGURATION_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_CLAIM: Struct = structure("ResourceClaim", PACKAGE, RESOURCE_CLAIM_FIELDS, false);
 static RESOURCE_CLAIM_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta2::RESOURCE_CLAIM_SPEC), "v1beta2.ResourceClaimSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::resource_v1beta2::RESOURCE_CLAIM_STATUS), "v1beta2.ResourceClaimStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -311,8 +311,8 @@ static RESOURCE_CLAIM_CONSUMER_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_CLAIM_LIST: Struct = structure("ResourceClaimList", PACKAGE, RESOURCE_CLAIM_LIST_FIELDS, false);
 static RESOURCE_CLAIM_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N24)), "[]v1beta2.ResourceClaim", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -328,15 +328,15 @@ static RESOURCE_CLAIM_STATUS_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_CLAIM_TEMPLATE: Struct = structure("ResourceClaimTemplate", PACKAGE, RESOURCE_CLAIM_TEMPLATE_FIELDS, false);
 static RESOURCE_CLAIM_TEMPLATE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta2::RESOURCE_CLAIM_TEMPLATE_SPEC), "v1beta2.ResourceClaimTemplateSpec", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
 ];
 pub static RESOURCE_CLAIM_TEMPLATE_LIST: Struct = structure("ResourceClaimTemplateList", PACKAGE, RESOURCE_CLAIM_TEMPLATE_LIST_FIELDS, false);
 static RESOURCE_CLAIM_TEMPLATE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N27)), "[]v1beta2.ResourceClaimTemplate", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -353,15 +353,15 @@ static RESOURCE_POOL_FIELDS: &[Field] = &[
 ];
 pub static RESOURCE_SLICE: Struct = structure("ResourceSlice", PACKAGE, RESOURCE_SLICE_FIELDS, false);
 static RESOURCE_SLICE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::resource_v1beta2::RESOURCE_SLICE_SPEC), "v1beta2.ResourceSliceSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static RESOURCE_SLICE_LIST: Struct = structure("ResourceSliceList", PACKAGE, RESOURCE_SLICE_LIST_FIELDS, false);
 static RESOURCE_SLICE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N28)), "[]v1beta2.ResourceSlice", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

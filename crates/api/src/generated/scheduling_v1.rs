@@ -12,8 +12,8 @@ static N0: List = plain_list(structured(&super::scheduling_v1::PRIORITY_CLASS));
 
 pub static PRIORITY_CLASS: Struct = structure("PriorityClass", PACKAGE, PRIORITY_CLASS_FIELDS, false);
 static PRIORITY_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("value", 2, 0, Type::Int32, "int32", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("globalDefault", 3, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -22,8 +22,8 @@ static PRIORITY_CLASS_FIELDS: &[Field] = &[
 ];
 pub static PRIORITY_CLASS_LIST: Struct = structure("PriorityClassList", PACKAGE, PRIORITY_CLASS_LIST_FIELDS, false);
 static PRIORITY_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1.PriorityClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -41,16 +41,16 @@ static COMPOSITE_GANG_SCHEDULING_POLICY_FIELDS: &[Field] = &[
 ];
 pub static COMPOSITE_POD_GROUP: Struct = structure("CompositePodGroup", PACKAGE, COMPOSITE_POD_GROUP_FIELDS, false);
 static COMPOSITE_POD_GROUP_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::scheduling_v1alpha3::COMPOSITE_POD_GROUP_SPEC), "v1alpha3.CompositePodGroupSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::scheduling_v1alpha3::COMPOSITE_POD_GROUP_STATUS), "v1alpha3.CompositePodGroupStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static COMPOSITE_POD_GROUP_LIST: Struct = structure("CompositePodGroupList", PACKAGE, COMPOSITE_POD_GROUP_LIST_FIELDS, false);
 static COMPOSITE_POD_GROUP_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1alpha3.CompositePodGroup", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -101,16 +101,16 @@ static GANG_SCHEDULING_POLICY_FIELDS: &[Field] = &[
 ];
 pub static POD_GROUP: Struct = structure("PodGroup", PACKAGE, POD_GROUP_FIELDS, false);
 static POD_GROUP_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::scheduling_v1alpha3::POD_GROUP_SPEC), "v1alpha3.PodGroupSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::scheduling_v1alpha3::POD_GROUP_STATUS), "v1alpha3.PodGroupStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_GROUP_LIST: Struct = structure("PodGroupList", PACKAGE, POD_GROUP_LIST_FIELDS, false);
 static POD_GROUP_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N5)), "[]v1alpha3.PodGroup", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -180,8 +180,8 @@ static TYPED_LOCAL_OBJECT_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static WORKLOAD: Struct = structure("Workload", PACKAGE, WORKLOAD_FIELDS, false);
 static WORKLOAD_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::scheduling_v1alpha3::WORKLOAD_SPEC), "v1alpha3.WorkloadSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -214,8 +214,8 @@ static WORKLOAD_COMPOSITE_POD_GROUP_SINGLE_DISRUPTION_MODE_FIELDS: &[Field] = &[
 ];
 pub static WORKLOAD_LIST: Struct = structure("WorkloadList", PACKAGE, WORKLOAD_LIST_FIELDS, false);
 static WORKLOAD_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N8)), "[]v1alpha3.Workload", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -71,16 +71,16 @@ static GANG_SCHEDULING_POLICY_FIELDS: &[Field] = &[
 ];
 pub static POD_GROUP: Struct = structure("PodGroup", PACKAGE, POD_GROUP_FIELDS, false);
 static POD_GROUP_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::scheduling_v1beta1::POD_GROUP_SPEC), "v1beta1.PodGroupSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::scheduling_v1beta1::POD_GROUP_STATUS), "v1beta1.PodGroupStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static POD_GROUP_LIST: Struct = structure("PodGroupList", PACKAGE, POD_GROUP_LIST_FIELDS, false);
 static POD_GROUP_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1beta1.PodGroup", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -134,8 +134,8 @@ static POD_GROUP_TEMPLATE_FIELDS: &[Field] = &[
 ];
 pub static PRIORITY_CLASS: Struct = structure("PriorityClass", PACKAGE, PRIORITY_CLASS_FIELDS, false);
 static PRIORITY_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("value", 2, 0, Type::Int32, "int32", false, meta::schema::Omit::Never, false, meta::schema::Patch::NONE),
     field("globalDefault", 3, 0, Type::Bool, "bool", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -144,8 +144,8 @@ static PRIORITY_CLASS_FIELDS: &[Field] = &[
 ];
 pub static PRIORITY_CLASS_LIST: Struct = structure("PriorityClassList", PACKAGE, PRIORITY_CLASS_LIST_FIELDS, false);
 static PRIORITY_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N7)), "[]v1beta1.PriorityClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -167,15 +167,15 @@ static TYPED_LOCAL_OBJECT_REFERENCE_FIELDS: &[Field] = &[
 ];
 pub static WORKLOAD: Struct = structure("Workload", PACKAGE, WORKLOAD_FIELDS, false);
 static WORKLOAD_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::scheduling_v1beta1::WORKLOAD_SPEC), "v1beta1.WorkloadSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static WORKLOAD_LIST: Struct = structure("WorkloadList", PACKAGE, WORKLOAD_LIST_FIELDS, false);
 static WORKLOAD_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N8)), "[]v1beta1.Workload", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -25,15 +25,15 @@ static N13: List = plain_list(structured(&super::storage_v1::VOLUME_ATTRIBUTES_C
 
 pub static CSI_DRIVER: Struct = structure("CSIDriver", PACKAGE, CSI_DRIVER_FIELDS, false);
 static CSI_DRIVER_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::storage_v1::CSI_DRIVER_SPEC), "v1.CSIDriverSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static CSI_DRIVER_LIST: Struct = structure("CSIDriverList", PACKAGE, CSI_DRIVER_LIST_FIELDS, false);
 static CSI_DRIVER_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1.CSIDriver", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -53,8 +53,8 @@ static CSI_DRIVER_SPEC_FIELDS: &[Field] = &[
 ];
 pub static CSI_NODE: Struct = structure("CSINode", PACKAGE, CSI_NODE_FIELDS, false);
 static CSI_NODE_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::storage_v1::CSI_NODE_SPEC), "v1.CSINodeSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::storage_v1::CSI_NODE_STATUS), "v1.CSINodeStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -68,8 +68,8 @@ static CSI_NODE_DRIVER_FIELDS: &[Field] = &[
 ];
 pub static CSI_NODE_LIST: Struct = structure("CSINodeList", PACKAGE, CSI_NODE_LIST_FIELDS, false);
 static CSI_NODE_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N4)), "[]v1.CSINode", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -83,8 +83,8 @@ static CSI_NODE_STATUS_FIELDS: &[Field] = &[
 ];
 pub static CSI_STORAGE_CAPACITY: Struct = structure("CSIStorageCapacity", PACKAGE, CSI_STORAGE_CAPACITY_FIELDS, false);
 static CSI_STORAGE_CAPACITY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("nodeTopology", 2, 0, structured(&super::meta_v1::LABEL_SELECTOR), "v1.LabelSelector", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("storageClassName", 3, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -93,15 +93,15 @@ static CSI_STORAGE_CAPACITY_FIELDS: &[Field] = &[
 ];
 pub static CSI_STORAGE_CAPACITY_LIST: Struct = structure("CSIStorageCapacityList", PACKAGE, CSI_STORAGE_CAPACITY_LIST_FIELDS, false);
 static CSI_STORAGE_CAPACITY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N7)), "[]v1.CSIStorageCapacity", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static STORAGE_CLASS: Struct = structure("StorageClass", PACKAGE, STORAGE_CLASS_FIELDS, false);
 static STORAGE_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("provisioner", 2, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("parameters", 3, 0, Type::Map(meta::schema::Ref::Static(&N8)), "map[string]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
@@ -113,8 +113,8 @@ static STORAGE_CLASS_FIELDS: &[Field] = &[
 ];
 pub static STORAGE_CLASS_LIST: Struct = structure("StorageClassList", PACKAGE, STORAGE_CLASS_LIST_FIELDS, false);
 static STORAGE_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N10)), "[]v1.StorageClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -139,16 +139,16 @@ static TOKEN_REQUEST_FIELDS: &[Field] = &[
 ];
 pub static VOLUME_ATTACHMENT: Struct = structure("VolumeAttachment", PACKAGE, VOLUME_ATTACHMENT_FIELDS, false);
 static VOLUME_ATTACHMENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::storage_v1::VOLUME_ATTACHMENT_SPEC), "v1.VolumeAttachmentSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::storage_v1::VOLUME_ATTACHMENT_STATUS), "v1.VolumeAttachmentStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static VOLUME_ATTACHMENT_LIST: Struct = structure("VolumeAttachmentList", PACKAGE, VOLUME_ATTACHMENT_LIST_FIELDS, false);
 static VOLUME_ATTACHMENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N12)), "[]v1.VolumeAttachment", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -172,16 +172,16 @@ static VOLUME_ATTACHMENT_STATUS_FIELDS: &[Field] = &[
 ];
 pub static VOLUME_ATTRIBUTES_CLASS: Struct = structure("VolumeAttributesClass", PACKAGE, VOLUME_ATTRIBUTES_CLASS_FIELDS, false);
 static VOLUME_ATTRIBUTES_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("driverName", 2, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("parameters", 3, 0, Type::Map(meta::schema::Ref::Static(&N8)), "map[string]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static VOLUME_ATTRIBUTES_CLASS_LIST: Struct = structure("VolumeAttributesClassList", PACKAGE, VOLUME_ATTRIBUTES_CLASS_LIST_FIELDS, false);
 static VOLUME_ATTRIBUTES_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N13)), "[]v1.VolumeAttributesClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -15,8 +15,8 @@ static N3: List = plain_list(structured(&super::storage_v1alpha1::VOLUME_ATTRIBU
 
 pub static CSI_STORAGE_CAPACITY: Struct = structure("CSIStorageCapacity", PACKAGE, CSI_STORAGE_CAPACITY_FIELDS, false);
 static CSI_STORAGE_CAPACITY_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("nodeTopology", 2, 0, structured(&super::meta_v1::LABEL_SELECTOR), "v1.LabelSelector", true, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("storageClassName", 3, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
@@ -25,23 +25,23 @@ static CSI_STORAGE_CAPACITY_FIELDS: &[Field] = &[
 ];
 pub static CSI_STORAGE_CAPACITY_LIST: Struct = structure("CSIStorageCapacityList", PACKAGE, CSI_STORAGE_CAPACITY_LIST_FIELDS, false);
 static CSI_STORAGE_CAPACITY_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1alpha1.CSIStorageCapacity", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
 pub static VOLUME_ATTACHMENT: Struct = structure("VolumeAttachment", PACKAGE, VOLUME_ATTACHMENT_FIELDS, false);
 static VOLUME_ATTACHMENT_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::storage_v1alpha1::VOLUME_ATTACHMENT_SPEC), "v1alpha1.VolumeAttachmentSpec", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::storage_v1alpha1::VOLUME_ATTACHMENT_STATUS), "v1alpha1.VolumeAttachmentStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static VOLUME_ATTACHMENT_LIST: Struct = structure("VolumeAttachmentList", PACKAGE, VOLUME_ATTACHMENT_LIST_FIELDS, false);
 static VOLUME_ATTACHMENT_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N1)), "[]v1alpha1.VolumeAttachment", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
@@ -65,16 +65,16 @@ static VOLUME_ATTACHMENT_STATUS_FIELDS: &[Field] = &[
 ];
 pub static VOLUME_ATTRIBUTES_CLASS: Struct = structure("VolumeAttributesClass", PACKAGE, VOLUME_ATTRIBUTES_CLASS_FIELDS, false);
 static VOLUME_ATTRIBUTES_CLASS_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("driverName", 2, 0, Type::String, "string", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
     field("parameters", 3, 0, Type::Map(meta::schema::Ref::Static(&N2)), "map[string]string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static VOLUME_ATTRIBUTES_CLASS_LIST: Struct = structure("VolumeAttributesClassList", PACKAGE, VOLUME_ATTRIBUTES_CLASS_LIST_FIELDS, false);
 static VOLUME_ATTRIBUTES_CLASS_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N3)), "[]v1alpha1.VolumeAttributesClass", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];

@@ -13,16 +13,16 @@ static N1: List = list(structured(&super::meta_v1::CONDITION), ListKind::Map(key
 
 pub static STORAGE_VERSION_MIGRATION: Struct = structure("StorageVersionMigration", PACKAGE, STORAGE_VERSION_MIGRATION_FIELDS, false);
 static STORAGE_VERSION_MIGRATION_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::OBJECT_META), "v1.ObjectMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("spec", 2, 0, structured(&super::storagemigration_v1::STORAGE_VERSION_MIGRATION_SPEC), "v1.StorageVersionMigrationSpec", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("status", 3, 0, structured(&super::storagemigration_v1::STORAGE_VERSION_MIGRATION_STATUS), "v1.StorageVersionMigrationStatus", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
 ];
 pub static STORAGE_VERSION_MIGRATION_LIST: Struct = structure("StorageVersionMigrationList", PACKAGE, STORAGE_VERSION_MIGRATION_LIST_FIELDS, false);
 static STORAGE_VERSION_MIGRATION_LIST_FIELDS: &[Field] = &[
-    field("kind", 1, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
-    field("apiVersion", 2, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("kind", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
+    field("apiVersion", 0, 0, Type::String, "string", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("metadata", 1, 0, structured(&super::meta_v1::LIST_META), "v1.ListMeta", false, meta::schema::Omit::Empty, false, meta::schema::Patch::NONE),
     field("items", 2, 0, Type::List(meta::schema::Ref::Static(&N0)), "[]v1.StorageVersionMigration", false, meta::schema::Omit::Never, true, meta::schema::Patch::NONE),
 ];
