@@ -26,12 +26,7 @@ fn main() -> Result<()> {
     let mut types = BTreeMap::new();
     walk(&sources, &mut types)?;
     if types.len() < 500 {
-        return Err(format!(
-            "only {} types found in {}",
-            types.len(),
-            sources.display()
-        )
-        .into());
+        return Err(format!("only {} types found in {}", types.len(), sources.display()).into());
     }
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptions.bin");
     let file = std::fs::File::create(out)?;

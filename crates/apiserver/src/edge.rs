@@ -7,6 +7,7 @@ use crate::stack::Inbound;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use http::HeaderValue;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::Incoming;
@@ -167,11 +168,10 @@ fn encode(answer: Answer) -> Response {
     let mut response = http::Response::new(body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
-    if let Ok(value) = "no-cache, private".parse() {
-        response
-            .headers_mut()
-            .insert(http::header::CACHE_CONTROL, value);
-    }
+    response
+        .headers_mut()
+        .entry(http::header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache, private"));
     response
 }
 

@@ -6,6 +6,7 @@
 //! authorisation or admission.
 
 mod answer;
+mod compress;
 mod discovery;
 pub mod edge;
 mod health;

@@ -189,11 +189,8 @@ fn plain_list(resource: &Resource, listed: Listed) -> Answer {
         Some(Bytes::from(piece))
     });
     let json = HeaderValue::from_static("application/json");
-    Answer::new(
-        StatusCode::OK,
-        json,
-        Body::Pieces(futures::stream::iter(pieces).boxed()),
-    )
+    let body = Body::Pieces(futures::stream::iter(pieces).boxed());
+    Answer::new(StatusCode::OK, json, body)
 }
 
 /// The events of a watch.

@@ -4,6 +4,7 @@ use crate::answer::Answer;
 use crate::discovery::Discovery;
 use crate::kubelet::Kubelets;
 use crate::metrics::Metrics;
+use crate::openapi::Documents;
 use crate::tokens::TokenIssuer;
 use auth::{Authenticator, Authorizer};
 use meta::Status;
@@ -26,6 +27,8 @@ pub struct Server {
     pub metrics: Metrics,
     /// What is served.
     pub discovery: Discovery,
+    /// What it looks like.
+    pub openapi: Documents,
 }
 
 impl Server {
@@ -46,6 +49,7 @@ impl Server {
             kubelets,
             metrics,
             discovery: Discovery::default(),
+            openapi: Documents::default(),
         }
     }
 

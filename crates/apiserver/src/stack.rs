@@ -4,7 +4,7 @@
 use crate::answer::Answer;
 use crate::request::{Query, RequestInfo};
 use crate::server::Server;
-use crate::{discovery, health, impersonate, openapi, subresources, verbs, version};
+use crate::{compress, discovery, health, impersonate, openapi, subresources, verbs, version};
 use auth::{Attributes, Credentials, Decision, Target, User};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -77,6 +77,7 @@ impl Server {
         let query = Query::parse(&inbound.query);
         let info = RequestInfo::parse(&inbound.method, &inbound.path, &query);
         let measured = self.metrics.begin(&info);
+        let takes_gzip = compress::is_accepted(&inbound.headers);
         let outcome = async {
             let user = self.authenticate(&mut inbound).await?;
             let user = impersonate::apply(self, user, &inbound.headers)?;
@@ -93,6 +94,7 @@ impl Server {
             self.dispatch(request).await
         };
         let answer = outcome.await.unwrap_or_else(Answer::from);
+        let answer = compress::answer(takes_gzip, answer).await;
         self.metrics.end(
             measured,
             answer.status.as_u16(),
@@ -172,7 +174,7 @@ impl Server {
             _ if path.starts_with("/api/") || path.starts_with("/apis/") => {
                 discovery::answer(self, &request)
             }
-            _ if path.starts_with("/openapi/") => openapi::answer(self, &request),
+            _ if path.starts_with("/openapi/") => openapi::answer(self, &request).await,
             "/.well-known/openid-configuration" | "/openid/v1/jwks" => self.issuer_documents(path),
             _ => Ok(no_such_path()),
         }

@@ -99,7 +99,10 @@ mod tests {
             ("io.k8s.api.core.v1.PodSpec", "containers"),
             ("io.k8s.api.core.v1.Container", "imagePullPolicy"),
             ("io.k8s.api.apps.v1.DeploymentSpec", "replicas"),
-            ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "ownerReferences"),
+            (
+                "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+                "ownerReferences",
+            ),
         ] {
             let text = all.of_field(name, field);
             assert!(text.len() > 20, "{name} {field}: {text:?}");

@@ -1,16 +1,44 @@
 //! The types that a document speaks of, and all that these hold.
 
 use api::Card;
-use meta::schema::{Field, ListKind, Patch, Struct, Type};
+use descriptions::Descriptions;
+use meta::schema::{Field, List, ListKind, Omit, Patch, Struct, Type};
 use meta::{Map, Value, value};
 use std::collections::BTreeSet;
 
-/// Where a document keeps its schemas.
-const HOME: &str = "#/components/schemas/";
+/// Which OpenAPI is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    V2,
+    V3,
+}
+
+impl Dialect {
+    /// A reference to a type.
+    pub(super) fn reference(self, name: &str) -> Value {
+        let home = match self {
+            Dialect::V2 => "#/definitions/",
+            Dialect::V3 => "#/components/schemas/",
+        };
+        value!({"$ref": format!("{home}{name}")})
+    }
+}
+
+/// Types that are one value on the wire and still have a name.
+const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
+const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
+const DURATION: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Duration";
+const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+const FIELDS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1";
+const RAW: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
+/// The body of a patch.
+pub(super) const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 
 /// Schemas as they are gathered.
-#[derive(Default)]
-pub(super) struct Schemas {
+pub(super) struct Schemas<'a> {
+    dialect: Dialect,
+    texts: &'a Descriptions,
     done: Map,
     seen: BTreeSet<String>,
 }
@@ -22,30 +50,51 @@ pub(super) fn name(of: &Struct) -> String {
     format!("{}.{}.{}", host.join("."), rest.replace('/', "."), of.name)
 }
 
-fn reference(of: &Struct) -> Value {
-    value!({"$ref": format!("{HOME}{}", name(of))})
-}
-
-impl Schemas {
-    /// Adds a kind, its list, and all that they hold.
-    pub(super) fn add_kind(&mut self, card: &Card) {
-        let kind = value!([{"group": card.group, "version": card.version, "kind": card.kind}]);
-        self.add(card.schema);
-        let full = name(card.schema);
-        if let Some(schema) = self.done.get_mut(&full) {
-            schema.set_at(&["x-kubernetes-group-version-kind"], kind);
+impl<'a> Schemas<'a> {
+    /// An empty set.
+    pub(super) fn new(dialect: Dialect, texts: &'a Descriptions) -> Self {
+        Schemas {
+            dialect,
+            texts,
+            done: Map::new(),
+            seen: BTreeSet::new(),
         }
-        let list = api::schema::find(&card.schema.package, &format!("{}List", card.kind));
-        if let Some(list) = list {
-            self.add(list);
-            let kind = format!("{}List", card.kind);
-            let kind = value!([{"group": card.group, "version": card.version, "kind": kind}]);
-            if let Some(schema) = self.done.get_mut(&name(list)) {
-                schema.set_at(&["x-kubernetes-group-version-kind"], kind);
+    }
+
+    /// Adds a kind, its list, the bodies of its subresources, and all that
+    /// these hold.
+    pub(super) fn add_kind(&mut self, card: &Card) {
+        self.add_named(card.schema, card.group, card.version, card.kind);
+        let list_kind = format!("{}List", card.kind);
+        if let Some(list) = api::schema::find(&card.schema.package, &list_kind) {
+            self.add_named(list, card.group, card.version, &list_kind);
+        }
+        for (group, version, kind) in card.subresources.iter().filter_map(|sub| sub.body) {
+            if let Some(schema) = super::paths::body_schema(group, version, kind) {
+                self.add_named(schema, group, version, kind);
             }
         }
-        self.add(&api::generated::meta_v1::STATUS);
-        self.add(&api::generated::meta_v1::DELETE_OPTIONS);
+        self.add_named(&api::generated::meta_v1::STATUS, "", "v1", "Status");
+        self.add_named(
+            &api::generated::meta_v1::DELETE_OPTIONS,
+            card.group,
+            card.version,
+            "DeleteOptions",
+        );
+        self.simple(PATCH, value!({"type": "object"}));
+    }
+
+    /// Adds a type that stands for a kind.
+    fn add_named(&mut self, of: &Struct, group: &str, version: &str, kind: &str) {
+        const KINDS: &str = "x-kubernetes-group-version-kind";
+        self.add(of);
+        let gvk = value!({"group": group, "version": version, "kind": kind});
+        if let Some(schema) = self.done.get_mut(&name(of)) {
+            let kinds = schema.make_object().entry(KINDS).make_array();
+            if !kinds.contains(&gvk) {
+                kinds.push(gvk);
+            }
+        }
     }
 
     fn add(&mut self, of: &Struct) {
@@ -56,57 +105,125 @@ impl Schemas {
         let mut properties = Map::new();
         let mut required = Vec::new();
         for field in of.fields.iter() {
-            properties.insert(field.json.as_ref(), self.property(field));
+            properties.insert(field.json.as_ref(), self.property(&name, field));
             if field.required {
                 required.push(Value::from(field.json.as_ref()));
             }
         }
-        let mut schema = value!({"type": "object"});
-        let map = schema.make_object();
+        let mut schema = self.described(self.texts.of_type(&name));
+        schema.insert("type", "object");
         if !properties.is_empty() {
-            map.insert("properties", properties);
+            schema.insert("properties", properties);
         }
         if !required.is_empty() {
-            map.insert("required", Value::Array(required));
+            schema.insert("required", Value::Array(required));
         }
         if of.atomic {
-            map.insert("x-kubernetes-map-type", "atomic");
+            schema.insert("x-kubernetes-map-type", "atomic");
+        }
+        if of.preserve_unknown {
+            schema.insert("x-kubernetes-preserve-unknown-fields", true);
         }
         self.done.insert(name, schema);
     }
 
-    fn property(&mut self, field: &Field) -> Value {
-        let mut schema = match &field.ty {
-            Type::Struct(of) => {
-                self.add(of);
-                value!({"allOf": [reference(of)], "default": {}})
-            }
-            other => self.of(other),
-        };
-        if field.pointer {
-            schema.remove_at(&["default"]);
+    fn described(&self, text: &str) -> Map {
+        let mut map = Map::new();
+        if !text.is_empty() {
+            map.insert("description", text);
         }
-        describe_patch(&mut schema, field.patch);
-        schema
+        map
     }
 
-    fn of(&mut self, ty: &Type) -> Value {
+    fn property(&mut self, of: &str, field: &Field) -> Value {
+        let text = self.texts.of_field(of, &field.json);
+        let shape = match &field.ty {
+            Type::Any if field.go.ends_with("FieldsV1") => {
+                self.simple(FIELDS, value!({"type": "object"}))
+            }
+            Type::Any if field.go.ends_with("RawExtension") => {
+                self.simple(RAW, value!({"type": "object"}))
+            }
+            ty => self.of(ty, field.values),
+        };
+        let mut schema = self.described(&with_values(text, field.values));
+        let is_reference = shape.get("$ref").is_some();
+        let default = self.default(field);
+        match shape {
+            // Nothing may stand beside a reference in version 3.
+            shape if is_reference && self.dialect == Dialect::V3 => {
+                schema.insert("allOf", Value::Array(vec![shape]));
+            }
+            Value::Object(shape) => shape.into_iter().for_each(|(key, value)| {
+                schema.insert(key, value);
+            }),
+            _ => {}
+        }
+        if let Some(default) = default {
+            schema.insert("default", default);
+        }
+        describe_patch(&mut schema, field.patch);
+        match (schema.len(), schema.get("allOf")) {
+            (1, Some(Value::Array(one))) if one.len() == 1 => one[0].clone(),
+            _ => Value::Object(schema),
+        }
+    }
+
+    /// The default that is declared, or that Go's zero value amounts to.
+    fn default(&self, field: &Field) -> Option<Value> {
+        let declared = field
+            .default
+            .and_then(|text| codec::json::parse_value(text.as_bytes()).ok());
+        if declared.is_some() || self.dialect == Dialect::V2 || field.pointer {
+            return declared;
+        }
+        match (&field.ty, field.omit) {
+            (Type::Struct(_), _) => Some(Value::object()),
+            (Type::String, Omit::Never) => Some("".into()),
+            (Type::Int32 | Type::Int64 | Type::Float, Omit::Never) => Some(0.into()),
+            (Type::Bool, Omit::Never) => Some(false.into()),
+            _ => None,
+        }
+    }
+
+    fn of(&mut self, ty: &Type, values: &[&str]) -> Value {
         match ty {
-            Type::String | Type::Duration => value!({"type": "string"}),
+            Type::String if !values.is_empty() => {
+                value!({"type": "string", "enum": values.to_vec()})
+            }
+            Type::String => value!({"type": "string"}),
             Type::Int32 => value!({"type": "integer", "format": "int32"}),
             Type::Int64 => value!({"type": "integer", "format": "int64"}),
             Type::Float => value!({"type": "number", "format": "double"}),
             Type::Bool => value!({"type": "boolean"}),
             Type::Bytes => value!({"type": "string", "format": "byte"}),
-            Type::Time | Type::MicroTime => value!({"type": "string", "format": "date-time"}),
-            Type::Quantity => value!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+            Type::Duration => self.simple(DURATION, value!({"type": "string"})),
+            Type::Time => self.simple(TIME, value!({"type": "string", "format": "date-time"})),
+            Type::MicroTime => self.simple(
+                MICRO_TIME,
+                value!({"type": "string", "format": "date-time"}),
+            ),
+            Type::Quantity => {
+                let schema = match self.dialect {
+                    Dialect::V2 => value!({"type": "string"}),
+                    Dialect::V3 => value!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+                };
+                self.simple(QUANTITY, schema)
+            }
             Type::IntOrString => {
-                value!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+                let schema = match self.dialect {
+                    Dialect::V2 => value!({"type": "string", "format": "int-or-string"}),
+                    Dialect::V3 => {
+                        value!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+                    }
+                };
+                self.simple(INT_OR_STRING, schema)
             }
             Type::Any => value!({"type": "object"}),
             Type::Map(map) => {
                 let mut schema = value!({"type": "object"});
-                schema.set_at(&["additionalProperties"], self.of(&map.value));
+                let value = self.element(&map.value, &[]);
+                schema.set_at(&["additionalProperties"], value);
                 if map.atomic {
                     schema.set_at(&["x-kubernetes-map-type"], "atomic");
                 }
@@ -114,15 +231,48 @@ impl Schemas {
             }
             Type::List(list) => {
                 let mut schema = value!({"type": "array"});
-                schema.set_at(&["items"], self.of(&list.item));
-                describe_list(&mut schema, &list.kind);
+                let item = self.element(&list.item, values);
+                schema.set_at(&["items"], item);
+                describe_list(&mut schema, list);
                 schema
             }
             Type::Struct(of) => {
                 self.add(of);
-                value!({"allOf": [reference(of)], "default": {}})
+                self.dialect.reference(&name(of))
             }
         }
+    }
+
+    /// A value of a map or an item of a list.
+    fn element(&mut self, ty: &Type, values: &[&str]) -> Value {
+        let mut schema = self.of(ty, values);
+        if self.dialect == Dialect::V2 {
+            return schema;
+        }
+        match ty {
+            Type::Struct(_) => value!({"allOf": [schema], "default": {}}),
+            Type::String => {
+                schema.set_at(&["default"], "");
+                schema
+            }
+            Type::Int32 | Type::Int64 => {
+                schema.set_at(&["default"], 0);
+                schema
+            }
+            _ => schema,
+        }
+    }
+
+    /// Adds a type that is one value, once; gives a reference to it.
+    fn simple(&mut self, name: &str, mut schema: Value) -> Value {
+        if self.seen.insert(name.to_string()) {
+            let text = self.texts.of_type(name);
+            if !text.is_empty() {
+                schema.set_at(&["description"], text);
+            }
+            self.done.insert(name, schema);
+        }
+        self.dialect.reference(name)
     }
 
     /// All that was gathered.
@@ -131,8 +281,22 @@ impl Schemas {
     }
 }
 
-fn describe_list(schema: &mut Value, kind: &ListKind) {
-    match kind {
+/// The text of a field, and which values it may have.
+fn with_values(text: &str, values: &[&str]) -> String {
+    if values.is_empty() {
+        return text.to_string();
+    }
+    let list: Vec<String> = values.iter().map(|v| format!(" - `\"{v}\"`")).collect();
+    let list = format!("Possible enum values:\n{}", list.join("\n"));
+    match text.is_empty() {
+        true => list,
+        false => format!("{text}\n\n{list}"),
+    }
+}
+
+fn describe_list(schema: &mut Value, list: &List) {
+    match &list.kind {
+        ListKind::Atomic if !list.declared => {}
         ListKind::Atomic => schema.set_at(&["x-kubernetes-list-type"], "atomic"),
         ListKind::Set => schema.set_at(&["x-kubernetes-list-type"], "set"),
         ListKind::Map(keys) => {
@@ -143,9 +307,9 @@ fn describe_list(schema: &mut Value, kind: &ListKind) {
     }
 }
 
-fn describe_patch(schema: &mut Value, patch: Patch) {
+fn describe_patch(schema: &mut Map, patch: Patch) {
     if !patch.key.is_empty() {
-        schema.set_at(&["x-kubernetes-patch-merge-key"], patch.key);
+        schema.insert("x-kubernetes-patch-merge-key", patch.key);
     }
     let strategy = match (patch.merge, patch.retain_keys) {
         (true, true) => "merge,retainKeys",
@@ -153,5 +317,5 @@ fn describe_patch(schema: &mut Value, patch: Patch) {
         (false, true) => "retainKeys",
         (false, false) => return,
     };
-    schema.set_at(&["x-kubernetes-patch-strategy"], strategy);
+    schema.insert("x-kubernetes-patch-strategy", strategy);
 }
