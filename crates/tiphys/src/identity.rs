@@ -114,6 +114,14 @@ impl Identity {
         ))
     }
 
+    /// What the kubelet's HTTPS door shows, and whom it believes.
+    pub fn kubelet_door(&self) -> kubelet::server::Door {
+        kubelet::server::Door {
+            certificate: self.pki.kubelet_certificate(),
+            client_ca: vec![self.pki.client_ca_der()],
+        }
+    }
+
     /// What pods shall believe.
     pub fn root_ca(&self) -> String {
         self.pki.server_ca_pem()

@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use stdx::{Clock, Importance, Rng, Supervisor};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use typed::Typed;
 use typed::api::core::v1::{Namespace, Pod, Service};
@@ -28,8 +29,10 @@ pub struct Parts {
     pub client: Client,
     /// The caches of the process, for proxy and DNS.
     pub shared: Factory,
-    /// door
-    pub door: (),
+    /// The certificate that the kubelet's HTTPS door shows, and whom it believes.
+    pub door: kubelet::server::Door,
+    /// Where the door is.
+    pub listener: TcpListener,
     /// The node's address.
     pub node_ip: Ipv4Addr,
     /// The time.
@@ -96,7 +99,8 @@ pub async fn start(config: &Config, parts: Parts) -> Result<kubelet::Handle> {
     )
     .await
     .context("start the kubelet")?;
-    let _ = parts.door;
+    kubelet::server::serve(&handle, parts.listener, parts.door)
+        .context("open the kubelet's door")?;
     Ok(handle)
 }
 

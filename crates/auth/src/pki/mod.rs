@@ -26,6 +26,7 @@ use issue::{Leaf, Usage};
 use pair::Found;
 use rcgen::KeyPair;
 use rustls::pki_types::CertificateDer;
+use rustls::server::ResolvesServerCert;
 use rustls::{ClientConfig, DistinguishedName, ServerConfig};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -223,6 +224,11 @@ impl Pki {
             self.client_authorities(),
         )
         .map(Arc::new)
+    }
+
+    /// The certificate that the kubelet shows, renewed behind this.
+    pub fn kubelet_certificate(&self) -> Arc<dyn ResolvesServerCert> {
+        self.kubelet_serving.clone()
     }
 
     /// How the API server goes to kubelets. A kubelet's certificate holds for

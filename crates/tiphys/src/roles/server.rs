@@ -51,7 +51,11 @@ async fn serve(config: Config) -> Result<()> {
     let (clock, rng) = (Clock::system(), Rng::system());
     let supervisor = Supervisor::new("tiphys");
     let started = clock.now();
-    let listener = listen(&config).await?;
+    let listener = listen(&config, config.args.https_listen_port, "https-listen-port").await?;
+    let kubelet_listener = match config.args.disable_agent {
+        true => None,
+        false => Some(listen(&config, config.args.kubelet_port, "kubelet-port").await?),
+    };
     let node_ip = node::address(config.args.node_ip)?;
     let advertise = config.args.advertise_address.unwrap_or(IpAddr::V4(node_ip));
     let store = open_store(&config, &clock, &rng, &supervisor).await?;
@@ -97,17 +101,18 @@ async fn serve(config: Config) -> Result<()> {
         milliseconds = clock.since(started).as_millis() as u64,
         "tiphys is ready"
     );
-    if !config.args.disable_agent {
+    if let Some(kubelet_listener) = kubelet_listener {
         let user = User::new(
             format!("system:node:{}", config.node_name),
             &[NODES, AUTHENTICATED],
         );
         let client = client(&server, user).with_user_agent("kubelet");
-        let door = ();
+        let door = identity.kubelet_door();
         let parts = Parts {
             client,
             shared,
             door,
+            listener: kubelet_listener,
             node_ip,
             clock: clock.clone(),
             rng: rng.fork(),
@@ -125,12 +130,11 @@ async fn serve(config: Config) -> Result<()> {
 }
 
 /// A port in use is said before anything is touched.
-async fn listen(config: &Config) -> Result<TcpListener> {
-    let address = SocketAddr::new(config.args.bind_address, config.args.https_listen_port);
+async fn listen(config: &Config, port: u16, option: &str) -> Result<TcpListener> {
+    let address = SocketAddr::new(config.args.bind_address, port);
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow!(
-            "port {} is in use: {address} cannot be listened on\nhint: choose another with --https-listen-port",
-            address.port()
+            "port {port} is in use: {address} cannot be listened on\nhint: choose another with --{option}"
         ),
         _ => anyhow!(error).context(format!("listen on {address}")),
     })
