@@ -2,17 +2,23 @@
 
 mod attributes;
 mod authenticators;
+mod authorizers;
 pub mod certificate;
 mod credentials;
+pub mod node;
 pub mod pki;
+pub mod rbac;
 pub mod service_account;
 mod static_token;
 pub mod user;
 
 pub use attributes::{Attributes, Authorizer, Decision, Rules, Target};
 pub use authenticators::Authenticators;
+pub use authorizers::Authorizers;
 pub use certificate::CertificateAuthenticator;
 pub use credentials::{Authenticator, Credentials, Rejected};
+pub use node::NodeAuthorizer;
+pub use rbac::Rbac;
 pub use service_account::{ServiceAccountAuthenticator, ServiceAccountTokens};
 pub use static_token::StaticTokens;
 pub use user::User;
