@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -173,6 +174,10 @@ impl Images {
         let place = work.path().join(files::unique());
         let root = place.join("fs");
         make_directory(&root)?;
+        // It becomes the root of containers, whose users need not be root. A layer
+        // that describes its root says otherwise below.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755))
+            .map_err(Error::io("change mode of", &root))?;
         let parents: Vec<PathBuf> = below
             .iter()
             .rev()

@@ -3,8 +3,8 @@
 //! Follows pkg/kubelet/status/generate.go.
 
 use stdx::Timestamp;
-use typed::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodStatus};
 use typed::Time;
+use typed::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodStatus};
 
 use crate::pod::{init_containers, is_sidecar, spec};
 
