@@ -218,6 +218,7 @@ async fn torn_files_do_not_keep_a_node_down() {
         .await;
     let (last, ended) = node.start(node.container_config("last", "exit 0")).await;
     node.exited(&ended).await;
+    node.leave().await;
     std::fs::write(
         node.path("run").join(&torn).join("sandbox.json"),
         "{\"id\": \"",
