@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::query::Query;
-use super::upgrade::Socket;
+use super::upgrade::{Socket, farewell};
 
 /// The versions that are spoken, the best first.
 pub(super) const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
@@ -100,7 +100,7 @@ where
         let (outcome, ()) = tokio::join!(work(streams), pumps);
         let text = outcome.to_string();
         let _ = sender.send(frame(OUTCOME, text.as_bytes())).await;
-        let _ = sender.send(Message::Close(None)).await;
+        let _ = sender.send(farewell()).await;
     };
     let reading = read(source, to_stdin, resize);
     tokio::pin!(writing);

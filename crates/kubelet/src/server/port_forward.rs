@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::query::Query;
-use super::upgrade::{Socket, Upgrade, accept};
+use super::upgrade::{Socket, Upgrade, accept, farewell};
 use super::{Answer, Server, text};
 
 const PROTOCOLS: [&str; 1] = ["v4.channel.k8s.io"];
@@ -108,6 +108,7 @@ async fn forward(socket: Socket, runtime: Arc<dyn Runtime>, sandbox: String, por
                 return;
             }
         }
+        let _ = sink.send(farewell()).await;
         let _ = sink.close().await;
     };
     let reading = async move {

@@ -9,7 +9,9 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::{Answer, text};
 
@@ -110,4 +112,13 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
 fn has(headers: &HeaderMap, name: &str, word: &str) -> bool {
     let words = values(headers, name);
     words.iter().any(|value| value.eq_ignore_ascii_case(word))
+}
+
+/// The end of a conversation that went well. Clients take any other for a
+/// broken connection.
+pub(super) fn farewell() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    }))
 }
