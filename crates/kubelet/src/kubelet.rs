@@ -1,6 +1,8 @@
 //! Putting a kubelet together and keeping it going.
 
 use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -118,7 +120,8 @@ pub async fn run(
 ) -> Result<Handle, StartError> {
     let version = doors.runtime.version().await.map_err(StartError::Runtime)?;
     for directory in [config.root.join("pods"), config.log_root.clone()] {
-        std::fs::create_dir_all(&directory).map_err(|source| StartError::Directory {
+        // Secrets are below: nobody but root looks in.
+        make_private(&directory).map_err(|source| StartError::Directory {
             path: directory.display().to_string(),
             source,
         })?;
@@ -242,6 +245,11 @@ pub async fn run(
     Ok(handle)
 }
 
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o750))
+}
+
 /// Has pods looked at when something happens to their containers.
 async fn watch_runtime(
     cx: Arc<Context>,
@@ -278,8 +286,21 @@ async fn follow_pods(
     for (old, new) in first {
         apply(&cx, &workers, old, new).await;
     }
-    while let Some((old, new)) = changes.recv().await {
-        apply(&cx, &workers, old, new).await;
+    loop {
+        tokio::select! {
+            change = changes.recv() => match change {
+                Some((old, new)) => apply(&cx, &workers, old, new).await,
+                None => return,
+            },
+            () = cx.clock.sleep(RECOUNT) => {
+                // Normally all are known: only a worker that broke is missing.
+                for pod in cx.pods.list() {
+                    if !workers.knows(pod.uid()) {
+                        apply(&cx, &workers, None, Some(pod)).await;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -331,6 +352,9 @@ async fn rejection(cx: &Context, workers: &PodWorkers, pod: &Arc<Pod>) -> Option
 pub(crate) fn uids(pods: &[Arc<Pod>]) -> HashSet<String> {
     pods.iter().map(|pod| pod.uid().to_owned()).collect()
 }
+
+/// How long after the last change pods and workers are compared.
+const RECOUNT: Duration = Duration::from_secs(30);
 
 /// How often housekeeping looks at logs.
 pub(crate) const HOUSEKEEPING: Duration = Duration::from_secs(10);

@@ -41,9 +41,6 @@ pub trait Tokens: Send + Sync + 'static {
 
     /// Forgets the tokens of a pod that is gone.
     fn forget(&self, uid: &str);
-
-    /// When the next token of a pod is due for renewal.
-    fn renewal(&self, uid: &str) -> Option<Timestamp>;
 }
 
 /// Asks the API server and remembers.
@@ -147,12 +144,6 @@ impl Tokens for TokenManager {
     fn forget(&self, uid: &str) {
         self.known().retain(|(pod, _), _| pod != uid);
     }
-
-    fn renewal(&self, uid: &str) -> Option<Timestamp> {
-        let known = self.known();
-        let of_pod = known.iter().filter(|((pod, _), _)| pod == uid);
-        of_pod.map(|(_, token)| token.renew).min()
-    }
 }
 
 /// Tokens for tests: the audience and a number.
@@ -170,8 +161,4 @@ impl Tokens for FakeTokens {
     }
 
     fn forget(&self, _uid: &str) {}
-
-    fn renewal(&self, _uid: &str) -> Option<Timestamp> {
-        None
-    }
 }

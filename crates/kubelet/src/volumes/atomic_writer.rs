@@ -24,7 +24,7 @@ const DATA_NEW: &str = "..data_tmp";
 pub type Payload = BTreeMap<PathBuf, File>;
 
 /// One file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct File {
     /// What is in it.
     pub data: Vec<u8>,

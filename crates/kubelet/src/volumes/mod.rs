@@ -15,8 +15,10 @@ mod secret;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use stdx::{Clock, Rng};
@@ -100,6 +102,25 @@ pub struct Setup<'a> {
     pub rng: &'a Rng,
     /// The pod's own directory.
     pub pod_directory: &'a Path,
+    /// What was written before.
+    pub written: &'a Written,
+}
+
+/// What was last written into each volume of a pod, as a number: a volume whose
+/// sources are the same needs no look at the disk.
+#[derive(Debug, Default)]
+pub struct Written(Mutex<BTreeMap<String, u64>>);
+
+impl Written {
+    fn numbers(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn number(payload: &Payload, group: Option<u32>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (payload, group).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl Setup<'_> {
@@ -126,6 +147,11 @@ impl Setup<'_> {
         in_memory: bool,
     ) -> Result<PathBuf, VolumeError> {
         let directory = self.directory(plugin, volume);
+        let group = self.fs_group();
+        let number = Written::number(payload, group);
+        if self.written.numbers().get(&volume.name) == Some(&number) {
+            return Ok(directory);
+        }
         make(&directory)?;
         if in_memory {
             let mounted = self
@@ -139,12 +165,12 @@ impl Setup<'_> {
             }
         }
         let dated = self.dated();
-        let group = self.fs_group();
         atomic_writer::write(&directory, payload, &dated, group)?;
         if let Some(group) = group {
             ownership::own_top(&directory, group)
                 .map_err(|error| VolumeError::io("change owner of", &directory, error))?;
         }
+        self.written.numbers().insert(volume.name.clone(), number);
         Ok(directory)
     }
 

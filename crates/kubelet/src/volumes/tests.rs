@@ -13,6 +13,7 @@ struct Fixture {
     objects: FakeObjects,
     tokens: FakeTokens,
     mounts: FakeMounts,
+    written: Written,
 }
 
 impl Fixture {
@@ -25,6 +26,7 @@ impl Fixture {
             objects,
             tokens: FakeTokens::default(),
             mounts: FakeMounts::default(),
+            written: Written::default(),
         }
     }
 
@@ -39,6 +41,7 @@ impl Fixture {
             clock: &Clock::system(),
             rng: &Rng::system(),
             pod_directory: self.temp.path(),
+            written: &self.written,
         };
         let (mounted, failed) = set_up_all(&setup).await;
         let text = |(name, error): (String, VolumeError)| format!("{name}: {error}");

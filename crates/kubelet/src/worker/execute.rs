@@ -164,6 +164,7 @@ impl PodWorker {
             clock: &cx.clock,
             rng: &cx.rng,
             pod_directory: &directory,
+            written: &self.written,
         };
         let (mounted, failed) = volumes::set_up_all(&setup).await;
         for (volume, error) in &failed {

@@ -202,10 +202,8 @@ impl PodWorkers {
         self.cx
             .supervisor
             .spawn(name, Importance::Ordinary, async move {
+                let _end = End { all, uid };
                 worker.run().await;
-                all.workers().remove(&uid);
-                all.cx.wakes.unregister(&uid);
-                all.gauge();
             });
     }
 
@@ -218,5 +216,20 @@ impl PodWorkers {
 
     fn workers(&self) -> MutexGuard<'_, HashMap<String, Arc<Shared>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a worker off the list, however it ends: a pod whose worker broke is
+/// found by housekeeping and gets another.
+struct End {
+    all: PodWorkers,
+    uid: String,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.all.workers().remove(&self.uid);
+        self.all.cx.wakes.unregister(&self.uid);
+        self.all.gauge();
     }
 }

@@ -21,6 +21,7 @@ use crate::observed::Observed;
 use crate::plan::plan;
 use crate::pod::{is_host_network, is_terminal, phase, spec};
 use crate::status::{self, ContainerFailures, Facts, Failure};
+use crate::volumes::Written;
 
 /// A pod is looked at this often even if nothing happens.
 const RESYNC: Duration = Duration::from_secs(60);
@@ -36,6 +37,7 @@ pub struct PodWorker {
     pub(super) backoff: CrashBackoff,
     pub(super) failures: ContainerFailures,
     pub(super) hooks_done: HooksDone,
+    pub(super) written: Written,
     messages: HashMap<String, String>,
     retry: Backoff,
 }
@@ -59,6 +61,7 @@ impl PodWorker {
             backoff: CrashBackoff::default(),
             failures: ContainerFailures::new(),
             hooks_done: HooksDone::default(),
+            written: Written::default(),
             messages: HashMap::new(),
             retry: Backoff::new(Duration::from_secs(1), Duration::from_secs(10)).jitter(0.1),
         }

@@ -26,6 +26,26 @@ pub const IMAGE: &str = "busybox:test";
 const BOUND: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(5);
 
+impl Drop for Below {
+    /// A test that failed leaves nothing either.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let groups = linux::cgroup::Cgroups::detect();
+        if let Ok(group) = groups.and_then(|groups| groups.group(&self.cgroup)) {
+            for _ in 0..100 {
+                let _ = group.kill();
+                if group.remove().is_ok() {
+                    break;
+                }
+                std::thread::sleep(LOOK);
+            }
+        }
+        let _ = linux::mount::unmount_below(self.temp.path());
+    }
+}
+
 /// A kubelet over real things.
 pub struct Node {
     pub api: FakeApi,
