@@ -23,6 +23,7 @@ use crate::status::{ContainerState, EXIT_KILLED, Stats, reason};
 
 /// How long a monitor may take to end its containers, which it kills.
 const STOP_FOR: Duration = Duration::from_secs(10);
+const SIGKILL: i32 = 9;
 /// When to try again to reach a monitor that may live.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -445,6 +446,10 @@ pub(super) async fn adopt_all(shared: &Arc<Shared>) -> Result<()> {
 /// Clears away a sandbox of which only its id is known. With its monitor, whose
 /// cgroup has the id as its name, its containers die.
 async fn discard(shared: &Arc<Shared>, id: &str, directory: &SandboxDir) -> Result<()> {
+    if let Ok(Some((_, pid))) = greet(id, directory).await {
+        // It may have ended meanwhile.
+        let _ = linux::process::kill(pid, SIGKILL);
+    }
     let monitor = format!("{}/monitors/{id}", shared.config.cgroup_root);
     cleanup::remove_group(shared, &shared.group(&monitor)?).await?;
     let path = &directory.0;

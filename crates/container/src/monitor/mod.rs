@@ -344,6 +344,8 @@ fn move_out(group: &Group) -> Result<(), String> {
     match process::fork(process::Namespaces::NONE, None) {
         Ok(Fork::Parent { .. }) => Ok(()),
         Ok(Fork::Child) => {
+            // The runtime hears the monitor until the last writer is gone.
+            let _ = process::place_fd(io::stderr().as_fd(), 1);
             if let Err(error) = group.attach(pid) {
                 eprintln!("move into {}: {}", group.path(), container::chain(&error));
             }

@@ -56,7 +56,6 @@ impl Monitor {
     fn leave(&mut self, id: u64) {
         self.clients.remove(&id);
         for container in self.containers.values_mut() {
-            // What is on its way to a client that has only finished asking stays.
             container.streams.leave(id);
             container.attached.retain(|client| *client != id);
         }

@@ -132,7 +132,11 @@ async fn a_pod_can_be_limited() {
             node.container_config("podlimit", "exec tail /dev/zero"),
         )
         .await;
-    assert_eq!(node.exited(&id).await.exit_code, 137);
+    let status = node.exited(&id).await;
+    assert_eq!(
+        (status.exit_code, status.reason.as_str()),
+        (137, "OOMKilled")
+    );
     node.finish().await;
 }
 
