@@ -25,7 +25,7 @@ pub enum Body {
     Pieces(BoxStream<'static, Bytes>),
     /// A watch; whoever is in this process takes the notices as they are.
     Notices(BoxStream<'static, Notice>),
-    /// The answer of another server, passed on.
+    /// Bytes as they are: the answer of another server, or what is framed already.
     Foreign(BoxStream<'static, Result<Bytes, std::io::Error>>),
 }
 

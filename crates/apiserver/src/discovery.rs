@@ -4,6 +4,7 @@
 use crate::answer::{Answer, Body};
 use crate::server::Server;
 use crate::stack::{Request, no_such_path};
+use crate::{negotiate, present};
 use api::{Card, Subresource};
 use http::header::{ACCEPT, HeaderValue};
 use http::{Method, StatusCode};
@@ -58,8 +59,13 @@ pub(crate) fn answer(server: &Server, request: &Request) -> Result<Answer, Statu
         ["apis", group, version] => resource_list(&groups, group, version),
         _ => None,
     };
+    let form = negotiate::plain(&request.headers);
     Ok(found.map_or_else(no_such_path, |object| {
-        Answer::object(StatusCode::OK, &object)
+        let form = match api::schema::of("v1", object.str_at(&["kind"])) {
+            Some(_) => form,
+            None => negotiate::JSON,
+        };
+        present::written(form, StatusCode::OK, &object)
     }))
 }
 

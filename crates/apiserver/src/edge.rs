@@ -4,6 +4,7 @@
 use crate::answer::{Answer, Body};
 use crate::server::Server;
 use crate::stack::Inbound;
+use crate::{negotiate, present};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -134,14 +135,17 @@ async fn respond(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
+    let plain = negotiate::plain(&parts.headers);
     let body = match Limited::new(body, BODY_MAX).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
             let message = format!("Request entity too large: limit is {BODY_MAX}");
-            return encode(Status::new(Reason::RequestEntityTooLarge, message).into());
+            let status = Status::new(Reason::RequestEntityTooLarge, message);
+            return encode(present::status(plain, status));
         }
         Err(error) => {
-            return encode(Status::bad_request(format!("reading the body failed: {error}")).into());
+            let status = Status::bad_request(format!("reading the body failed: {error}"));
+            return encode(present::status(plain, status));
         }
     };
     let inbound = Inbound {

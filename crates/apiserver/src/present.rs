@@ -6,6 +6,7 @@ use crate::negotiate::{Form, Shape};
 use crate::request::Query;
 use crate::table;
 use bytes::Bytes;
+use codec::protobuf;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use http::StatusCode;
@@ -73,8 +74,37 @@ pub(crate) fn stored(
 fn not_acceptable() -> Status {
     Status::new(
         Reason::NotAcceptable,
-        "only the following media types are accepted: application/json, application/yaml",
+        "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
     )
+}
+
+/// An error in the format that was asked for.
+pub(crate) fn status(form: Form, status: Status) -> Answer {
+    match form.format {
+        Format::Json => status.into(),
+        _ => {
+            let plain = Answer::from(status.clone());
+            let mut answer = written(form, plain.status, &status.to_value());
+            for (name, value) in &plain.headers {
+                if !answer.headers.contains_key(name) {
+                    answer.headers.append(name, value.clone());
+                }
+            }
+            answer
+        }
+    }
+}
+
+const PROTOBUF: HeaderValue = HeaderValue::from_static(protobuf::MEDIA_TYPE);
+
+/// An object in its envelope. One that has no such form, as a table, should not
+/// have been asked for.
+fn message(object: &Value) -> Result<Vec<u8>, Status> {
+    let (version, kind) = (object.str_at(&["apiVersion"]), object.str_at(&["kind"]));
+    let schema = api::schema::of(version, kind).ok_or_else(not_acceptable)?;
+    // `APIVersions` does not say in JSON what it is a version of.
+    let version = if version.is_empty() { "v1" } else { version };
+    protobuf::encode(object, version, kind, schema).map_err(Status::internal)
 }
 
 /// An object in the format that was asked for.
@@ -85,6 +115,10 @@ pub(crate) fn written(form: Form, code: StatusCode, object: &Value) -> Answer {
             let yaml = HeaderValue::from_static("application/yaml");
             Answer::new(code, yaml, Body::Full(codec::yaml::write(object).into()))
         }
+        Format::Protobuf => match message(object) {
+            Ok(message) => Answer::new(code, PROTOBUF, Body::Full(message.into())),
+            Err(status) => status.into(),
+        },
     }
 }
 
@@ -109,6 +143,9 @@ pub(crate) fn list(
     };
     if form == plain && resource.kind.hub().is_none() {
         return Ok(plain_list(resource, listed));
+    }
+    if form.format == Format::Protobuf && form.shape == Shape::Object {
+        return message_list(registry, resource, listed);
     }
     let objects: Result<Vec<Value>, Status> = listed
         .items
@@ -193,6 +230,35 @@ fn plain_list(resource: &Resource, listed: Listed) -> Answer {
     Answer::new(StatusCode::OK, json, body)
 }
 
+/// A list as a message: its length stands in front of it, so all items are
+/// written before the first is sent.
+fn message_list(
+    registry: &Registry,
+    resource: &Resource,
+    listed: Listed,
+) -> Result<Answer, Status> {
+    let card = resource.card();
+    let mut items = Vec::with_capacity(listed.items.len());
+    for item in &listed.items {
+        let object = registry.serve(resource, item)?;
+        items.push(protobuf::item(&object, card.schema).map_err(Status::internal)?);
+    }
+    let pieces = protobuf::list(
+        &card.group_version().to_string(),
+        &format!("{}List", card.kind),
+        &list_metadata(&listed),
+        &api::generated::meta_v1::LIST_META,
+        items,
+    );
+    let pieces = pieces.map_err(Status::internal)?;
+    let pieces = futures::stream::iter(pieces.into_iter().map(Bytes::from));
+    Ok(Answer::new(
+        StatusCode::OK,
+        PROTOBUF,
+        Body::Pieces(pieces.boxed()),
+    ))
+}
+
 /// The events of a watch.
 pub(crate) fn watch(
     registry: &Arc<Registry>,
@@ -236,8 +302,25 @@ pub(crate) fn watch(
                 .boxed()
         }
     };
+    if form.format == Format::Protobuf {
+        return Ok(message_watch(notices));
+    }
     let json = HeaderValue::from_static("application/json");
     Ok(Answer::new(StatusCode::OK, json, Body::Notices(notices)))
+}
+
+/// The events of a watch as messages. It ends at an object that has no such
+/// form, which none of ours is.
+fn message_watch(notices: BoxStream<'static, Notice>) -> Answer {
+    let frames = notices.map(|notice| {
+        let object = codec::json::parse_value(&notice.object).map_err(Status::internal);
+        object.and_then(|object| message(&object)).map_or_else(
+            |status| Err(std::io::Error::other(status.message)),
+            |message| Ok(protobuf::event(notice.kind.as_str(), &message).into()),
+        )
+    });
+    let media = HeaderValue::from_static("application/vnd.kubernetes.protobuf;stream=watch");
+    Answer::new(StatusCode::OK, media, Body::Foreign(frames.boxed()))
 }
 
 fn reshaped(notice: Notice, shape: impl FnOnce(&Value) -> Value) -> Notice {

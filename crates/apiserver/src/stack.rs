@@ -4,7 +4,10 @@
 use crate::answer::Answer;
 use crate::request::{Query, RequestInfo};
 use crate::server::Server;
-use crate::{compress, discovery, health, impersonate, openapi, subresources, verbs, version};
+use crate::{
+    compress, discovery, health, impersonate, negotiate, openapi, present, subresources, verbs,
+    version,
+};
 use auth::{Attributes, Credentials, Decision, Target, User};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -77,6 +80,7 @@ impl Server {
         let query = Query::parse(&inbound.query);
         let info = RequestInfo::parse(&inbound.method, &inbound.path, &query);
         let measured = self.metrics.begin(&info);
+        let plain = negotiate::plain(&inbound.headers);
         let takes_gzip = compress::is_accepted(&inbound.headers);
         let outcome = async {
             let user = self.authenticate(&mut inbound).await?;
@@ -93,7 +97,8 @@ impl Server {
             };
             self.dispatch(request).await
         };
-        let answer = outcome.await.unwrap_or_else(Answer::from);
+        let outcome = outcome.await;
+        let answer = outcome.unwrap_or_else(|status| present::status(plain, status));
         let answer = compress::answer(takes_gzip, answer).await;
         self.metrics.end(
             measured,
@@ -156,6 +161,10 @@ impl Server {
         // Authorisers see a namespace's own name as its namespace; the store does not.
         if !resource.card().namespaced {
             request.info.namespace.clear();
+        }
+        let card = resource.card();
+        if api::schema::of(&card.group_version().to_string(), card.kind).is_none() {
+            negotiate::without_protobuf(&mut request.headers)?;
         }
         match request.info.subresource.is_empty() {
             true => verbs::serve(self, &resource, request).await,

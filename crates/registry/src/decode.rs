@@ -3,7 +3,9 @@
 
 use crate::Call;
 use api::{Card, Kind};
+use codec::protobuf;
 use meta::object::Object as _;
+use meta::schema::Struct;
 use meta::{GroupVersion, Status, Value};
 
 /// How a body is written.
@@ -13,6 +15,8 @@ pub enum Format {
     Json,
     /// `application/yaml`
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`
+    Protobuf,
 }
 
 /// What becomes of unknown and duplicate fields.
@@ -48,6 +52,55 @@ pub fn decode(
             .map(|path| format!("duplicate field \"{path}\"")),
     );
     settle(card, validation, odd.collect(), call)?;
+    Ok(object)
+}
+
+/// Reads what is no object of a kind: options, reviews of other paths, scales.
+/// The tree has yet to be made conform to its schema.
+pub fn tree(
+    body: &[u8],
+    format: Format,
+    kind: &str,
+    schema: &'static Struct,
+) -> Result<Value, Status> {
+    match format {
+        Format::Json => codec::json::parse_value(body).map_err(bad),
+        Format::Yaml => codec::yaml::parse(std::str::from_utf8(body).map_err(bad)?).map_err(bad),
+        Format::Protobuf => {
+            let envelope = protobuf::decode(body).map_err(bad)?;
+            message(&envelope, "", kind, schema).map_err(bad)
+        }
+    }
+}
+
+fn bad(error: impl std::fmt::Display) -> Status {
+    Status::bad_request(error.to_string())
+}
+
+/// The tree of an object in its envelope. One that says that it is something
+/// else is left empty, so that whoever checks its type can complain of it.
+fn message(
+    envelope: &protobuf::Envelope<'_>,
+    api_version: &str,
+    kind: &str,
+    schema: &'static Struct,
+) -> Result<Value, protobuf::Error> {
+    let says = |said: &str, expected: &str| said.is_empty() || said == expected;
+    let is_other = !says(&envelope.kind, kind)
+        || !(api_version.is_empty() || says(&envelope.api_version, api_version));
+    let mut object = match is_other {
+        true => Value::object(),
+        false => protobuf::decode_message_with(envelope.raw, schema, &api::schema::of)?,
+    };
+    let map = object.make_object();
+    for (key, said) in [
+        ("apiVersion", &envelope.api_version),
+        ("kind", &envelope.kind),
+    ] {
+        if !said.is_empty() {
+            map.insert(key, said.as_str());
+        }
+    }
     Ok(object)
 }
 
@@ -95,6 +148,14 @@ fn read(card: &Card, body: &[u8], format: Format) -> Result<(Value, Vec<String>)
             let value =
                 codec::yaml::parse(text).map_err(|e| unrecognized(card, body, &e.to_string()))?;
             Ok((value, Vec::new()))
+        }
+        Format::Protobuf => {
+            let envelope =
+                protobuf::decode(body).map_err(|e| unrecognized(card, body, &e.to_string()))?;
+            let version = card.group_version().to_string();
+            let object = message(&envelope, &version, card.kind, card.schema)
+                .map_err(|e| cannot_be_handled(card, card.kind, &e))?;
+            Ok((object, Vec::new()))
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
 use crate::verbs::with_warnings;
-use crate::{negotiate, options};
+use crate::{negotiate, options, present};
 use api::Door;
 use http::StatusCode;
 use meta::object::Object as _;
@@ -21,13 +21,14 @@ pub(super) async fn serve(
     let call = options::write(&request.user, &request.query, request.user_agent())?;
     let validation = options::validation(&request.query)?;
     let format = negotiate::content(&request.headers)?;
+    let form = negotiate::plain(&request.headers);
     let kind = &api::core::binding::Binding;
     let binding = decode::decode(kind, &request.body, format, validation, &call)?;
     let name = request.info.name.clone();
     bind(server, &request, &call, &name, &binding).await?;
     let success = value!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(with_warnings(
-        Answer::object(StatusCode::CREATED, &success),
+        present::written(form, StatusCode::CREATED, &success),
         &call,
     ))
 }

@@ -12,7 +12,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use meta::object::Object as _;
 use meta::{Errors, Field, GroupVersionKind, LabelSelector, Map, Status, Value, value};
-use registry::{Aim, Call, Resource};
+use registry::{Aim, Call, Resource, decode};
 use std::sync::Arc;
 
 pub(super) async fn serve(
@@ -48,12 +48,8 @@ pub(super) async fn serve(
 }
 
 fn read(body: &[u8], format: registry::Format) -> Result<Value, Status> {
-    let text = String::from_utf8_lossy(body);
-    let parsed = match format {
-        registry::Format::Json => codec::json::parse_value(body).map_err(|e| e.to_string()),
-        registry::Format::Yaml => codec::yaml::parse(&text).map_err(|e| e.to_string()),
-    };
-    let mut scale = parsed.map_err(Status::bad_request)?;
+    let schema = &api::generated::autoscaling_v1::SCALE;
+    let mut scale = decode::tree(body, format, "Scale", schema)?;
     conform(&mut scale)?;
     Ok(scale)
 }

@@ -9,7 +9,7 @@ use crate::{negotiate, options};
 use http::StatusCode;
 use meta::object::Object as _;
 use meta::{Errors, Field, GroupResource, GroupVersionKind, Status, Value, value};
-use registry::{Format, Resource};
+use registry::{Resource, decode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,14 +68,12 @@ pub(super) async fn serve(
 }
 
 fn read(request: &Request) -> Result<Value, Status> {
-    let text = String::from_utf8_lossy(&request.body);
-    let mut asked = match negotiate::content(&request.headers)? {
-        Format::Json => codec::json::parse_value(&request.body)
-            .map_err(|e| Status::bad_request(e.to_string()))?,
-        Format::Yaml => {
-            codec::yaml::parse(&text).map_err(|e| Status::bad_request(e.to_string()))?
-        }
-    };
+    let mut asked = decode::tree(
+        &request.body,
+        negotiate::content(&request.headers)?,
+        "TokenRequest",
+        &api::generated::authentication_v1::TOKEN_REQUEST,
+    )?;
     codec::conform(
         &mut asked,
         &api::generated::authentication_v1::TOKEN_REQUEST,

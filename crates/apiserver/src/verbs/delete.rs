@@ -8,7 +8,7 @@ use crate::{negotiate, options, present};
 use http::StatusCode;
 use meta::object::Object as _;
 use meta::{Map, Status, Value, value};
-use registry::{Deleted, Format, Resource};
+use registry::{Deleted, Resource, decode};
 use std::sync::Arc;
 
 /// The body of a delete: `DeleteOptions`, or nothing.
@@ -16,12 +16,12 @@ fn body(request: &Request) -> Result<Option<Value>, Status> {
     if request.body.is_empty() {
         return Ok(None);
     }
-    let value = match negotiate::content(&request.headers)? {
-        Format::Json => codec::json::parse_value(&request.body)
-            .map_err(|e| Status::bad_request(e.to_string()))?,
-        Format::Yaml => codec::yaml::parse(&String::from_utf8_lossy(&request.body))
-            .map_err(|e| Status::bad_request(e.to_string()))?,
-    };
+    let value = decode::tree(
+        &request.body,
+        negotiate::content(&request.headers)?,
+        "DeleteOptions",
+        &api::generated::meta_v1::DELETE_OPTIONS,
+    )?;
     match value.str_at(&["kind"]) {
         "" | "DeleteOptions" => Ok(Some(value)),
         other => Err(Status::bad_request(format!(
@@ -47,7 +47,7 @@ pub(crate) async fn serve(
         .await?;
     let answer = match deleted {
         Deleted::Gone(object) if !resource.kind.returns_deleted() => {
-            Answer::object(StatusCode::OK, &success(resource, &object))
+            present::written(form, StatusCode::OK, &success(resource, &object))
         }
         deleted => present::one(
             &server.registry,

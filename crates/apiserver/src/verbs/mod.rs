@@ -11,6 +11,7 @@ pub(crate) mod watch;
 use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::{Request, no_such_path};
+use crate::{negotiate, present};
 use http::StatusCode;
 use meta::{Reason, Status};
 use registry::{Call, Resource};
@@ -48,7 +49,8 @@ pub(crate) fn not_allowed(request: &Request) -> Answer {
         return no_such_path();
     }
     let message = "the server does not allow this method on the requested resource";
-    Status::new(Reason::MethodNotAllowed, message).into()
+    let status = Status::new(Reason::MethodNotAllowed, message);
+    present::status(negotiate::plain(&request.headers), status)
 }
 
 /// Puts the warnings that a call has collected into headers, as RFC 7234 has it.

@@ -61,8 +61,8 @@ impl Authorizer for Anything {
 struct Nobody;
 
 impl TokenIssuer for Nobody {
-    fn issue(&self, _: &TokenClaims) -> Result<(String, i64), Status> {
-        Err(Status::internal("no tokens here"))
+    fn issue(&self, claims: &TokenClaims) -> Result<(String, i64), Status> {
+        Ok((format!("token of {}", claims.name), 4_000_000_000))
     }
     fn default_audiences(&self) -> Vec<String> {
         vec!["test".into()]

@@ -3,3 +3,4 @@
 mod cluster;
 mod kubectl;
 mod openapi;
+mod protobuf;

@@ -134,12 +134,20 @@ pub fn decode_message_with(
     schema: &'static Struct,
     find: Find<'_>,
 ) -> Result<Value, Error> {
-    read::Reader::new(find).structure(plan::of(schema), raw)
+    read::Reader::new(find).structure(formed(schema)?, raw)
 }
 
 /// Writes a message without an envelope.
 pub fn encode_message(value: &Value, schema: &'static Struct) -> Result<Vec<u8>, Error> {
     let mut writer = write::Writer::new();
-    writer.structure(plan::of(schema), value)?;
+    writer.structure(formed(schema)?, value)?;
     Ok(writer.finish())
+}
+
+fn formed(schema: &'static Struct) -> Result<&'static plan::Plan, Error> {
+    let plan = plan::of(schema);
+    match plan.has_form {
+        true => Ok(plan),
+        false => Err(Error::NoForm(plan.name.into())),
+    }
 }

@@ -13,6 +13,8 @@ pub(super) struct Plan {
     pub(super) name: &'static str,
     /// The fields that have a protobuf number, sorted by JSON name.
     pub(super) slots: Box<[Slot]>,
+    /// Whether it has a protobuf form: schemas that are made at run time have not.
+    pub(super) has_form: bool,
     /// The struct's own message, then those embedded in it.
     pub(super) messages: Box<[Message]>,
 }
@@ -158,6 +160,7 @@ fn make(schema: &'static Struct) -> Plan {
     Plan {
         name: schema.name.as_ref(),
         slots: slots.collect(),
+        has_form: matches!(schema.fields, Ref::Static(_)),
         messages: messages.into_iter().map(message).collect(),
     }
 }
