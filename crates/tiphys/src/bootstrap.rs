@@ -3,6 +3,7 @@
 //! Reconciled at each start, through the same door as everything else.
 
 use anyhow::{Context as _, Result};
+use auth::rbac::reconcile::Action;
 use bytes::Bytes;
 use client::{Client, Error, Gvr, WriteOptions};
 use meta::object::Object as _;
@@ -37,7 +38,7 @@ pub async fn run(client: &Client, facts: &Facts, rbac: Vec<Value>) -> Result<()>
             "Role" => "roles",
             _ => "rolebindings",
         };
-        ensure(client, plural, &object, Existing::Grows).await?;
+        reconcile(client, plural, &object).await?;
     }
     for (name, value, description) in [
         (
@@ -149,9 +150,59 @@ enum Existing {
     Stays,
     /// It is ours.
     Replaced,
-    /// Rules and subjects that are missing are added, unless somebody has
-    /// turned that off on the object (`autoupdate`).
-    Grows,
+}
+
+fn at(client: &Client, plural: &'static str, object: &Value) -> Result<client::Resource> {
+    let gvk = object
+        .gvk()
+        .with_context(|| format!("make {plural} {:?}", object.name()))?;
+    let gvr = Gvr::new(gvk.group.to_string(), gvk.version.to_string(), plural);
+    let namespace = object.namespace();
+    let resource = client.resource(gvr, !namespace.is_empty());
+    Ok(if namespace.is_empty() {
+        resource
+    } else {
+        resource.namespace(namespace)
+    })
+}
+
+/// Brings a role or binding up to what is shipped.
+async fn reconcile(client: &Client, plural: &'static str, shipped: &Value) -> Result<()> {
+    let name = shipped.name();
+    let what = || format!("make {plural} {name:?}");
+    let resource = at(client, plural, shipped)?;
+    let stored = match resource.get(name, "").await {
+        Ok(found) => Some(codec::json::parse_value(&found).with_context(what)?),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error).with_context(what),
+    };
+    let options = WriteOptions::default();
+    match auth::rbac::reconcile::plan(shipped, stored.as_ref()) {
+        Action::Leave => {}
+        Action::Create(object) => {
+            resource
+                .create(Bytes::from(object.to_json()), &options)
+                .await
+                .with_context(what)?;
+        }
+        Action::Update(object) => {
+            resource
+                .replace(name, "", Bytes::from(object.to_json()), &options)
+                .await
+                .with_context(what)?;
+        }
+        Action::Replace(object) => {
+            resource
+                .delete(name, &client::DeleteOptions::default())
+                .await
+                .with_context(what)?;
+            resource
+                .create(Bytes::from(object.to_json()), &options)
+                .await
+                .with_context(what)?;
+        }
+    }
+    Ok(())
 }
 
 async fn ensure(
@@ -162,15 +213,7 @@ async fn ensure(
 ) -> Result<()> {
     let name = object.name().to_string();
     let what = || format!("make {plural} {name:?}");
-    let gvk = object.gvk().with_context(what)?;
-    let gvr = Gvr::new(gvk.group.to_string(), gvk.version.to_string(), plural);
-    let namespaced = !object.namespace().is_empty();
-    let resource = client.resource(gvr, namespaced);
-    let resource = if namespaced {
-        resource.namespace(object.namespace())
-    } else {
-        resource
-    };
+    let resource = at(client, plural, object)?;
     let found = match resource.get(&name, "").await {
         Ok(_) if existing == Existing::Stays => return Ok(()),
         Ok(found) => found,
@@ -212,23 +255,6 @@ fn merged(found: &Value, wanted: &Value, existing: Existing) -> Option<Value> {
         Existing::Replaced => {
             for (key, value) in wanted.as_object()?.iter().filter(|(k, _)| *k != "metadata") {
                 out.make_object().insert(key.clone(), value.clone());
-            }
-        }
-        Existing::Grows => {
-            if found.annotation("rbac.authorization.kubernetes.io/autoupdate") == Some("false") {
-                return None;
-            }
-            for key in ["rules", "subjects"] {
-                let have = found.items_at(&[key]).to_vec();
-                let missing = wanted
-                    .items_at(&[key])
-                    .iter()
-                    .filter(|item| !have.contains(item))
-                    .cloned();
-                let all: Vec<Value> = have.iter().cloned().chain(missing).collect();
-                if all.len() > have.len() {
-                    out.make_object().insert(key, Value::Array(all));
-                }
             }
         }
     }

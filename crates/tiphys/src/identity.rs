@@ -2,6 +2,7 @@
 //! authorisers and admission, put together.
 
 use crate::config::Config;
+use crate::watch_objects::{Told, follow};
 use admission::Chain;
 use anyhow::{Context as _, Result};
 use apiserver::{TokenClaims, TokenIssuer};
@@ -12,9 +13,12 @@ use auth::service_account::{
 };
 use auth::user::MASTERS;
 use auth::{
-    Authenticator, Authenticators, Authorizer, CertificateAuthenticator, StaticTokens, User,
+    Authenticator, Authenticators, Authorizer, Authorizers, CertificateAuthenticator,
+    NodeAuthorizer, Rbac, StaticTokens, User,
 };
-use meta::{Status, Value};
+use controllers::ClusterRole;
+use meta::object::Object as _;
+use meta::{Status, Value, value};
 use registry::Registry;
 use rustls::{ClientConfig, ServerConfig};
 use std::net::{IpAddr, Ipv4Addr};
@@ -71,11 +75,11 @@ impl Identity {
             Arc::new(StaticTokens::new(fixed.collect())),
             Arc::new(accounts),
         ]);
-        let _ = supervisor;
+        let authorizer = Arc::new(authorizers(registry, supervisor).await?);
         Ok(Identity {
             pki,
             authenticator: Arc::new(authenticator),
-            authorizer: Arc::new(Stopgap),
+            authorizer,
             tokens,
         })
     }
@@ -129,19 +133,70 @@ impl Identity {
 
     /// Roles and bindings that every cluster has.
     pub fn bootstrap_rbac(&self) -> Vec<Value> {
-        Vec::new()
+        let mut objects = auth::rbac::bootstrap::objects();
+        objects.extend(
+            controllers::bootstrap_roles()
+                .iter()
+                .flat_map(controller_role),
+        );
+        objects
     }
 }
 
-struct Stopgap;
+/// Keeps RBAC's index and the Node authoriser's true to the objects.
+async fn authorizers(registry: &Arc<Registry>, supervisor: &Supervisor) -> Result<Authorizers> {
+    let (rbac, node) = (Arc::new(Rbac::new()), Arc::new(NodeAuthorizer::new()));
+    for (kind, plural) in [
+        ("ClusterRole", "clusterroles"),
+        ("ClusterRoleBinding", "clusterrolebindings"),
+        ("Role", "roles"),
+        ("RoleBinding", "rolebindings"),
+    ] {
+        let index = rbac.clone();
+        let tell = move |told: Told<'_>| match told {
+            Told::Put(object) => index.put(kind, object),
+            Told::Gone(object) => index.remove(kind, object.namespace(), object.name()),
+        };
+        follow(
+            registry,
+            supervisor,
+            "rbac.authorization.k8s.io",
+            plural,
+            tell,
+        )
+        .await?;
+    }
+    let index = node.clone();
+    let tell = move |told: Told<'_>| match told {
+        Told::Put(pod) => index.put_pod(pod),
+        Told::Gone(pod) => index.remove_pod(pod.namespace(), pod.name()),
+    };
+    follow(registry, supervisor, "", "pods", tell).await?;
+    Ok(Authorizers::new(vec![node, rbac]))
+}
 
-impl Authorizer for Stopgap {
-    fn authorize(&self, _: &auth::Attributes<'_>) -> auth::Decision {
-        auth::Decision::Allow(String::new())
-    }
-    fn rules(&self, _: &User, _: &str) -> auth::Rules {
-        auth::Rules::default()
-    }
+/// The ClusterRole and binding of a controller's identity.
+fn controller_role(role: &ClusterRole) -> [Value; 2] {
+    let texts = |texts: &[&str]| Value::Array(texts.iter().map(|t| Value::from(*t)).collect());
+    let rules = role.rules.iter().map(|rule| {
+        value!({"apiGroups": texts(rule.groups), "resources": texts(rule.resources), "verbs": texts(rule.verbs)})
+    });
+    let metadata = value!({
+        "name": role.name.as_str(),
+        "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+        "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}
+    });
+    [
+        value!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata.clone(),
+            "rules": Value::Array(rules.collect())
+        }),
+        value!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role.name.as_str()},
+            "subjects": [{"kind": "ServiceAccount", "name": role.identity, "namespace": "kube-system"}]
+        }),
+    ]
 }
 
 fn pki_config(config: &Config, advertise: IpAddr, node_ip: Ipv4Addr) -> pki::Config {
