@@ -26,6 +26,9 @@ pub struct RequestInfo {
     pub namespace: String,
     /// Empty for collections.
     pub name: String,
+    /// The one object that a list or watch is narrowed to by its field
+    /// selector: authorisers take it for the name.
+    pub selected_name: String,
     /// What follows the subresource, for proxies.
     pub rest: String,
 }
@@ -93,6 +96,9 @@ impl RequestInfo {
                 "delete" => "deletecollection",
                 other => other,
             };
+            if matches!(self.verb, "list" | "watch" | "deletecollection") {
+                self.selected_name = selected_name(query.get("fieldSelector"));
+            }
         } else if self.verb == "get" && query.is_true("watch") && self.subresource.is_empty() {
             self.verb = "watch";
         }
@@ -107,10 +113,20 @@ impl RequestInfo {
                 resource: &self.resource,
                 subresource: &self.subresource,
                 namespace: &self.namespace,
-                name: &self.name,
+                name: if self.name.is_empty() { &self.selected_name } else { &self.name },
             },
             false => auth::Target::Path(&self.path),
         }
+    }
+}
+
+/// The name that a field selector asks for, when it asks for one.
+fn selected_name(selector: &str) -> String {
+    let selector = meta::FieldSelector::parse(selector).unwrap_or_default();
+    let name = selector.required("metadata.name").unwrap_or_default();
+    match meta::names::path_segment(name).is_empty() {
+        true => name.into(),
+        false => String::new(),
     }
 }
 
