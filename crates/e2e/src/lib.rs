@@ -1,0 +1,25 @@
+//! Whole clusters on this machine, for tests: the real binary, real
+//! containers, a stock kubectl. A test file is a [`suite`]: most of its tests
+//! share one cluster and have a namespace each; those that disturb a cluster
+//! have their own. What a cluster leaves behind fails the suite.
+
+mod binary;
+mod cluster;
+mod http;
+mod images;
+mod kubectl;
+mod leaks;
+mod report;
+mod scope;
+mod slot;
+mod suite;
+mod wait;
+
+pub use binary::tiphys;
+pub use cluster::{Cluster, Options, with_cluster};
+pub use http::fetch;
+pub use images::{BUSYBOX, NGINX, archive, workspace};
+pub use kubectl::{Kubectl, Outcome, kubectls, words};
+pub use scope::{Scope, pod};
+pub use suite::suite;
+pub use wait::{eventually, patiently, until};
