@@ -8,11 +8,18 @@ use std::process::Command;
 pub type Needed = (&'static str, &'static str);
 
 /// What the example's images are made from.
-pub const EXAMPLE: &[Needed] = &[("/bin/busybox", "busybox-static"), ("/usr/sbin/nginx", "nginx-light")];
+pub const EXAMPLE: &[Needed] = &[
+    ("/bin/busybox", "busybox-static"),
+    ("/usr/sbin/nginx", "nginx-light"),
+];
 
 /// Makes sure that files are there; installs their packages when that is possible.
 pub fn ensure(needed: &[Needed]) -> Result<()> {
-    let missing: Vec<&str> = needed.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, p)| *p).collect();
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|(path, _)| !Path::new(path).exists())
+        .map(|(_, p)| *p)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -36,7 +43,12 @@ pub fn ensure(needed: &[Needed]) -> Result<()> {
 
 /// Where kubectl is; Debian's is installed when there is none.
 pub fn kubectl() -> Result<()> {
-    let works = || Command::new("kubectl").args(["version", "--client"]).output().is_ok_and(|o| o.status.success());
+    let works = || {
+        Command::new("kubectl")
+            .args(["version", "--client"])
+            .output()
+            .is_ok_and(|o| o.status.success())
+    };
     if works() {
         return Ok(());
     }

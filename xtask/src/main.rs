@@ -3,6 +3,8 @@
 mod codegen;
 mod debian;
 mod test;
+#[cfg(test)]
+mod tidy;
 mod up;
 
 use anyhow::Result;
@@ -40,5 +42,8 @@ fn run(root: &Path, args: &[String]) -> Result<()> {
 
 /// The root of the workspace.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_path_buf()
 }

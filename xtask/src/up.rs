@@ -47,10 +47,30 @@ pub fn up(root: &Path) -> Result<()> {
     step("starting the server");
     start(&places)?;
     step("waiting for the node");
-    kubectl(&places, &["wait", "--for=condition=Ready", "node", "--all", &format!("--timeout={PATIENCE}s")])?;
+    kubectl(
+        &places,
+        &[
+            "wait",
+            "--for=condition=Ready",
+            "node",
+            "--all",
+            &format!("--timeout={PATIENCE}s"),
+        ],
+    )?;
     step("applying examples/");
-    kubectl(&places, &["apply", "-f", &root.join("examples").display().to_string()])?;
-    kubectl(&places, &["rollout", "status", "deployment/web", &format!("--timeout={PATIENCE}s")])?;
+    kubectl(
+        &places,
+        &["apply", "-f", &root.join("examples").display().to_string()],
+    )?;
+    kubectl(
+        &places,
+        &[
+            "rollout",
+            "status",
+            "deployment/web",
+            &format!("--timeout={PATIENCE}s"),
+        ],
+    )?;
     show(&places)
 }
 
@@ -89,7 +109,8 @@ fn make_images(places: &Places) -> Result<()> {
     let folder = places.data.join("images");
     std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     let path = folder.join("example.tar");
-    let busybox = busybox_image(BUSYBOX, Path::new("/bin/busybox")).context("make the busybox image")?;
+    let busybox =
+        busybox_image(BUSYBOX, Path::new("/bin/busybox")).context("make the busybox image")?;
     let nginx = nginx_image(NGINX, &NginxFiles::default()).context("make the nginx image")?;
     let mut file = File::create(&path).with_context(|| format!("write {}", path.display()))?;
     write_oci(&[&busybox, &nginx], &mut file).with_context(|| format!("write {}", path.display()))
@@ -97,7 +118,8 @@ fn make_images(places: &Places) -> Result<()> {
 
 fn start(places: &Places) -> Result<()> {
     stop(places)?;
-    let log = File::create(&places.log).with_context(|| format!("write {}", places.log.display()))?;
+    let log =
+        File::create(&places.log).with_context(|| format!("write {}", places.log.display()))?;
     let errors = log.try_clone().context("share the log")?;
     let server = Command::new(&places.binary)
         .arg("server")
@@ -125,15 +147,21 @@ fn wait_until_ready(places: &Places, mut server: std::process::Child) -> Result<
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("the server did not become ready; see {}", places.log.display())
+    bail!(
+        "the server did not become ready; see {}",
+        places.log.display()
+    )
 }
 
 /// Ends a server that an earlier run left.
 fn stop(places: &Places) -> Result<()> {
-    let Ok(pid) = std::fs::read_to_string(&places.pid) else { return Ok(()) };
+    let Ok(pid) = std::fs::read_to_string(&places.pid) else {
+        return Ok(());
+    };
     let pid = pid.trim();
     let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    let is_ours = exe.to_string_lossy().trim_end_matches(" (deleted)") == places.binary.to_string_lossy();
+    let is_ours =
+        exe.to_string_lossy().trim_end_matches(" (deleted)") == places.binary.to_string_lossy();
     if is_ours {
         Command::new("kill").arg(pid).status().context("run kill")?;
         for _ in 0..300 {
@@ -153,11 +181,17 @@ fn command(places: &Places, args: &[&str]) -> Command {
 }
 
 fn quiet(places: &Places, args: &[&str]) -> bool {
-    command(places, args).output().is_ok_and(|output| output.status.success())
+    command(places, args)
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 fn kubectl(places: &Places, args: &[&str]) -> Result<()> {
-    match command(places, args).status().context("run kubectl")?.success() {
+    match command(places, args)
+        .status()
+        .context("run kubectl")?
+        .success()
+    {
         true => Ok(()),
         false => bail!("kubectl {} failed", args.join(" ")),
     }
@@ -174,11 +208,17 @@ fn show(places: &Places) -> Result<()> {
     kubectl(places, &["get", "nodes", "-o", "wide"])?;
     println!();
     kubectl(places, &["get", "pods,services", "-o", "wide"])?;
-    let address = output(places, &["get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"])?;
+    let address = output(
+        places,
+        &["get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"],
+    )?;
     println!("\n$ curl http://{address}/");
     let answer = fetch(&address).with_context(|| format!("ask the Service at {address}"))?;
     println!("{}", answer.trim_end());
-    println!("\nThe cluster stays. Use it:  export KUBECONFIG={}", places.kubeconfig.display());
+    println!(
+        "\nThe cluster stays. Use it:  export KUBECONFIG={}",
+        places.kubeconfig.display()
+    );
     println!("End it:                     cargo xtask down");
     Ok(())
 }
@@ -187,10 +227,14 @@ fn show(places: &Places) -> Result<()> {
 fn fetch(address: &str) -> Result<String> {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect((address, 80)).context("connect")?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).context("set a deadline")?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .context("set a deadline")?;
     write!(stream, "GET / HTTP/1.0\r\nHost: web\r\n\r\n").context("ask")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).context("read the answer")?;
+    stream
+        .read_to_string(&mut answer)
+        .context("read the answer")?;
     match answer.split_once("\r\n\r\n") {
         Some((_, body)) => Ok(body.to_string()),
         None => bail!("the answer is not HTTP: {answer:?}"),
