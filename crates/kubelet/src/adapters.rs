@@ -23,6 +23,9 @@ pub struct RoutedNetwork {
     network: RwLock<State>,
 }
 
+/// Is told of an open network.
+pub type Opened = dyn Fn(&Arc<Podnet>) -> Result<(), BoxError> + Send + Sync;
+
 /// What the network needs besides the node's range.
 pub struct NetworkSettings {
     /// The cluster's name on this machine.
@@ -38,7 +41,7 @@ pub struct NetworkSettings {
     /// Opens the network namespace of the node.
     pub node: Box<dyn Fn() -> Result<Netns, BoxError> + Send + Sync>,
     /// Is told of the network once it is open, for what else stands on it.
-    pub opened: Box<dyn Fn(&Arc<Podnet>) -> Result<(), BoxError> + Send + Sync>,
+    pub opened: Box<Opened>,
 }
 
 enum State {

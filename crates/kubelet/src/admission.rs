@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(check(json!({"nodeSelector": {"disk": "ssd"}}), &[]), "ok");
         assert!(check(json!({"nodeSelector": {"disk": "hdd"}}), &[]).starts_with("NodeAffinity: "));
         let port = json!({"containers": [{"name": "a", "ports": [{"containerPort": 80, "hostPort": 80}]}]});
-        assert!(check(port.clone(), &[port.clone()]).starts_with("NodePorts: "));
+        assert!(check(port.clone(), std::slice::from_ref(&port)).starts_with("NodePorts: "));
         assert_eq!(check(port, &[]), "ok");
         assert!(check(json!({"tolerations": []}), &[]).starts_with("TaintToleration: "));
     }

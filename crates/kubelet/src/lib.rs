@@ -28,6 +28,7 @@ pub mod objects;
 mod observed;
 mod plan;
 mod pod;
+mod pod_source;
 pub mod probes;
 mod qos;
 mod resources;

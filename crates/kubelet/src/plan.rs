@@ -191,7 +191,7 @@ fn plan_containers(pod: &Pod, observed: &Observed, probes: &ProbeResults) -> Vec
     }
     match plan_init(pod, observed, probes, &mut changes) {
         Init::Failed => return changes.kill_pod(),
-        Init::UnderWay => return changes.finish(pod),
+        Init::UnderWay => return changes.finish(),
         Init::Done => {}
     }
     let mut kept = 0;
@@ -218,7 +218,7 @@ fn plan_containers(pod: &Pod, observed: &Observed, probes: &ProbeResults) -> Vec
     if kept == 0 && changes.start.is_empty() {
         return changes.kill_pod();
     }
-    changes.finish(pod)
+    changes.finish()
 }
 
 /// A container of an earlier sandbox cannot run any more, whatever it says.
@@ -307,59 +307,92 @@ fn plan_init(pod: &Pod, observed: &Observed, probes: &ProbeResults, changes: &mu
         if passed && !sidecar {
             continue;
         }
-        let last = index + 1 == all.len();
-        match status.state {
-            ContainerState::Created => starts.push(index),
-            ContainerState::Running if sidecar => {
-                let step = sidecar_step(container, status, probes);
-                if step.started {
-                    if last {
-                        done = true;
-                    } else if !passed {
-                        starts.push(index + 1);
-                    }
-                }
-                if let Some((message, reason)) = step.unwanted {
-                    changes.kill.push(kill(status, message, reason));
-                    starts.push(index);
-                }
-            }
-            ContainerState::Running => {}
-            ContainerState::Exited if sidecar => starts.push(index),
-            ContainerState::Exited if status.exit_code == 0 => {
-                if last {
-                    done = true;
-                } else {
-                    starts.push(index + 1);
-                }
-            }
-            ContainerState::Exited => {
-                if !init_restarts(pod, container, status) {
-                    return Init::Failed;
-                }
-                starts.push(index);
-            }
-            ContainerState::Unknown => {
-                if !sidecar && !init_restarts(pod, container, status) {
-                    return Init::Failed;
-                }
-                changes.kill.push(kill_unknown("Init container", status));
-                starts.push(index);
+        let step = init_step(pod, container, status, probes);
+        if step.failed {
+            return Init::Failed;
+        }
+        if step.over {
+            if index + 1 == all.len() {
+                done = true;
+            } else if !passed {
+                starts.push(index + 1);
             }
         }
+        if step.start {
+            starts.push(index);
+        }
+        changes.kill.extend(step.kill);
         passed = true;
     }
     if !passed {
         starts.push(0);
     }
-    let mut ordered: Vec<usize> = starts;
-    ordered.sort_unstable();
-    ordered.dedup();
-    changes.init = ordered
+    starts.sort_unstable();
+    starts.dedup();
+    changes.init = starts
         .into_iter()
         .map(|index| start(init_kind(&all[index]), &all[index]))
         .collect();
     if done { Init::Done } else { Init::UnderWay }
+}
+
+/// What one init container's status means.
+#[derive(Default)]
+struct InitStep {
+    /// The pod cannot be initialised.
+    failed: bool,
+    /// The next one may start.
+    over: bool,
+    /// It is started (again).
+    start: bool,
+    /// It is stopped first.
+    kill: Option<Action>,
+}
+
+fn init_step(
+    pod: &Pod,
+    container: &Container,
+    status: &ContainerStatus,
+    probes: &ProbeResults,
+) -> InitStep {
+    let sidecar = is_sidecar(container);
+    let again = || InitStep {
+        start: true,
+        ..InitStep::default()
+    };
+    match status.state {
+        ContainerState::Created => again(),
+        ContainerState::Running if sidecar => {
+            let step = sidecar_step(container, status, probes);
+            InitStep {
+                failed: false,
+                over: step.started,
+                start: step.unwanted.is_some(),
+                kill: step
+                    .unwanted
+                    .map(|(message, reason)| kill(status, message, reason)),
+            }
+        }
+        ContainerState::Running => InitStep::default(),
+        ContainerState::Exited if sidecar => again(),
+        ContainerState::Exited if status.exit_code == 0 => InitStep {
+            over: true,
+            ..InitStep::default()
+        },
+        ContainerState::Exited | ContainerState::Unknown
+            if !sidecar && !init_restarts(pod, container, status) =>
+        {
+            InitStep {
+                failed: true,
+                ..InitStep::default()
+            }
+        }
+        ContainerState::Exited => again(),
+        ContainerState::Unknown => InitStep {
+            kill: Some(kill_unknown("Init container", status)),
+            ..again()
+        },
+    }
 }
 
 /// A failed init container runs again unless the policy says never.
@@ -438,7 +471,7 @@ impl Changes {
         }]
     }
 
-    fn finish(self, _pod: &Pod) -> Vec<Action> {
+    fn finish(self) -> Vec<Action> {
         let starts: Vec<Action> = self
             .start_now
             .into_iter()

@@ -99,7 +99,7 @@ impl TokenManager {
         let incomplete = || TokenError("the answer is incomplete".to_owned());
         let expires = status.expiration_timestamp.ok_or_else(incomplete)?.0;
         let life = expires.as_second() - now.as_second();
-        let until = (life * 4 / 5).min(RENEWAL_MAX).max(0);
+        let until = (life * 4 / 5).clamp(0, RENEWAL_MAX);
         Ok(Token {
             text: status.token.ok_or_else(incomplete)?,
             renew: later(now, until),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use client::Patch;
 use container::status::{SandboxFilter, SandboxState};
 use serde_json::{Value, json};
-use stdx::{Instant, Timestamp};
+use stdx::{Backoff, Instant, Timestamp};
 use tokio::sync::Notify;
 use typed::api::core::v1::{
     DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures,
@@ -201,15 +201,20 @@ impl StatusLoop {
 
     /// Runs until it is dropped.
     pub async fn run(mut self) {
+        let mut backoff = Backoff::new(Duration::from_millis(10), LOOK);
         loop {
-            if let Some(node) = self.cx.node() {
-                if let Err(error) = self.look(&node).await {
+            if let Some(node) = self.cx.node()
+                && let Err(error) = self.look(&node).await
+            {
+                // At first the node's other writers come in between.
+                if backoff.failures() > 3 {
                     let error = error.message();
                     tracing::warn!(error, "cannot write the node's status");
-                    self.cx.clock.sleep(Duration::from_millis(500)).await;
-                    continue;
                 }
+                self.cx.clock.sleep(backoff.next(&self.cx.rng)).await;
+                continue;
             }
+            backoff.reset();
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = self.cx.clock.sleep(LOOK) => {}
@@ -306,10 +311,10 @@ impl StatusLoop {
                 return;
             }
         };
-        let ready = live
+        let connected = live
             .into_iter()
-            .filter(|sandbox| sandbox.state == SandboxState::Ready);
-        let live: Vec<String> = ready.map(|sandbox| sandbox.uid).collect();
+            .filter(|sandbox| sandbox.state == SandboxState::Ready && sandbox.netns.is_some());
+        let live: Vec<String> = connected.map(|sandbox| sandbox.uid).collect();
         match self.cx.network.configure(&cidrs, &live).await {
             Ok(()) => self.cx.wakes.wake_all(),
             Err(error) => tracing::warn!(%error, "cannot set up the pod network"),

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use client::{Client, DeleteOptions, Patch};
 use informer::{Action, BoxError, Metrics, Queue, Reconcile, Store, Workers};
@@ -17,6 +18,8 @@ use typed::{Time, Typed};
 use super::report;
 
 const WORKERS: usize = 8;
+/// Until the next try when the API server does not answer.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// A handle to the statuses of all pods of this node. Clones are the same.
 #[derive(Clone)]
@@ -194,6 +197,17 @@ impl Inner {
         }
     }
 
+    async fn settle(&self, uid: &str, work: Work) -> Result<(), client::Error> {
+        let finished = work.finished;
+        if let Some(pod) = self.write(uid, work).await?
+            && finished
+            && pod.is_deleting()
+        {
+            self.delete(&pod).await?;
+        }
+        Ok(())
+    }
+
     async fn delete(&self, pod: &Pod) -> Result<(), client::Error> {
         let options = DeleteOptions {
             uid: Some(pod.uid().to_owned()),
@@ -214,14 +228,12 @@ impl Reconcile<String> for Inner {
         let Some(work) = self.work(uid) else {
             return Ok(Action::Done);
         };
-        let finished = work.finished;
-        if let Some(pod) = self.write(uid, work).await?
-            && finished
-            && pod.is_deleting()
-        {
-            self.delete(&pod).await?;
+        match self.settle(uid, work).await {
+            Ok(()) => Ok(Action::Done),
+            // Nobody answers: that is no fault of this pod's, so its tries do not count.
+            Err(client::Error::Transport { .. }) => Ok(Action::After(SILENCE)),
+            Err(error) => Err(error.into()),
         }
-        Ok(Action::Done)
     }
 }
 

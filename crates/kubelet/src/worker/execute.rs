@@ -9,15 +9,39 @@ use typed::api::node::v1::RuntimeClass;
 
 use super::kill::{self, Kill};
 use super::run::PodWorker;
+use super::start::NotStarted;
 use crate::dns;
 use crate::doors::PodNetwork;
 use crate::hosts::host_name;
 use crate::metrics;
 use crate::observed::Observed;
-use crate::plan::Action;
+use crate::plan::{Action, KillReason};
 use crate::pod::{ContainerKind, init_containers, is_host_network, spec};
 use crate::sandbox_config::{SandboxParts, port_mappings, sandbox_config};
 use crate::volumes::{self, Mounted, Setup};
+
+/// How it goes.
+#[derive(Default)]
+struct Course {
+    mounted: Mounted,
+    /// When to look again.
+    again: Option<Duration>,
+    /// Something failed.
+    failed: bool,
+    /// What comes later must wait.
+    held_up: bool,
+}
+
+impl Course {
+    fn note(&mut self, kind: ContainerKind, error: &NotStarted) {
+        match error.again {
+            Some(time) => self.again = Some(self.again.map_or(time, |known| known.min(time))),
+            None => self.failed = true,
+        }
+        // A failed init container holds up the rest; a sidecar does not.
+        self.held_up |= kind == ContainerKind::Init;
+    }
+}
 
 impl PodWorker {
     /// Does the steps. Answers when to look again, or that something failed
@@ -28,71 +52,84 @@ impl PodWorker {
         observed: &Observed,
         actions: Vec<Action>,
     ) -> Result<Option<Duration>, ()> {
-        let mut mounted = Mounted::new();
-        let mut again: Option<Duration> = None;
-        let mut failed = false;
+        let mut course = Course::default();
         for action in actions {
-            if self.ending.is_cancelled() {
-                return Ok(again);
+            if self.ending.is_cancelled() || course.held_up {
+                break;
             }
-            match action {
-                Action::KillPod { .. } => self.kill_pod(pod, observed).await?,
-                Action::PurgeInit => self.purge_init(pod, observed).await?,
-                Action::Kill {
-                    id,
-                    message,
-                    reason,
-                    ..
-                } => {
-                    let Some(status) = observed.by_id(&id) else {
-                        continue;
-                    };
-                    let kill = Kill {
-                        message: &message,
-                        reason,
-                        grace: None,
-                        after: Vec::new(),
-                    };
-                    let cx = Arc::clone(&self.cx);
-                    let killed =
-                        kill::container_now(&cx, pod, observed, status, kill, &self.hooks_done);
-                    if let Err(error) = killed.await {
-                        let text = format!("error killing pod: {}", error.chain());
-                        self.cx.warn(pod, "FailedKillPod", text);
-                        return Err(());
+            self.step(pod, observed, action, &mut course).await?;
+        }
+        if course.failed {
+            Err(())
+        } else {
+            Ok(course.again)
+        }
+    }
+
+    async fn step(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Observed,
+        action: Action,
+        course: &mut Course,
+    ) -> Result<(), ()> {
+        match action {
+            Action::KillPod { .. } => self.kill_pod(pod, observed).await?,
+            Action::PurgeInit => self.purge_init(pod, observed).await?,
+            Action::Kill {
+                id,
+                message,
+                reason,
+                ..
+            } => self.kill_one(pod, observed, &id, &message, reason).await?,
+            Action::Volumes => course.mounted = self.mount(pod, observed).await?,
+            Action::Sandbox { attempt, replaces } => {
+                self.make_sandbox(pod, attempt, replaces.is_some()).await?;
+                // Volumes may tell the pod's address, which is known only now.
+                let mounted = std::mem::take(&mut course.mounted);
+                course.mounted = self.mount_again(pod, mounted).await?;
+            }
+            Action::Start { kind, name } => {
+                let started = self.start(pod, kind, &name, &course.mounted).await;
+                match started {
+                    Ok(()) => {
+                        self.failures.remove(&name);
                     }
-                    self.cx.probes.forget(std::iter::once(id.as_str()));
-                }
-                Action::Volumes => mounted = self.mount(pod, observed).await?,
-                Action::Sandbox { attempt, replaces } => {
-                    self.make_sandbox(pod, attempt, replaces.is_some()).await?;
-                    // Volumes may tell the pod's address, which is known only now.
-                    mounted = self.mount_again(pod, mounted).await?;
-                }
-                Action::Start { kind, name } => {
-                    let started = self.start(pod, kind, &name, &mounted).await;
-                    match started {
-                        Ok(()) => {
-                            self.failures.remove(&name);
-                        }
-                        Err(error) => {
-                            match error.again {
-                                Some(time) => {
-                                    again = Some(again.map_or(time, |known| known.min(time)));
-                                }
-                                None => failed = true,
-                            }
-                            self.failures.insert(name, error.failure);
-                            // A failed init container holds up the rest; a sidecar does not.
-                            if kind == ContainerKind::Init {
-                                break;
-                            }
-                        }
+                    Err(error) => {
+                        course.note(kind, &error);
+                        self.failures.insert(name, error.failure);
                     }
                 }
             }
         }
-        if failed { Err(()) } else { Ok(again) }
+        Ok(())
+    }
+
+    async fn kill_one(
+        &self,
+        pod: &Pod,
+        observed: &Observed,
+        id: &str,
+        message: &str,
+        reason: KillReason,
+    ) -> Result<(), ()> {
+        let Some(status) = observed.by_id(id) else {
+            return Ok(());
+        };
+        let kill = Kill {
+            message,
+            reason,
+            grace: None,
+            after: Vec::new(),
+        };
+        let killed =
+            kill::container_now(&self.cx, pod, observed, status, kill, &self.hooks_done).await;
+        killed.map_err(|error| {
+            let text = format!("error killing pod: {}", error.chain());
+            self.cx.warn(pod, "FailedKillPod", text);
+        })?;
+        self.cx.probes.forget(std::iter::once(id));
+        Ok(())
     }
 
     async fn kill_pod(&self, pod: &Pod, observed: &Observed) -> Result<(), ()> {
