@@ -135,6 +135,9 @@ pub struct Facts {
     /// Where pods' addresses come from. Traffic from elsewhere is masqueraded
     /// when it goes to a Service's own address.
     pub cluster_cidrs: Vec<Cidr>,
+    /// Where Services' addresses come from. Traffic to one that no Service has
+    /// is dropped here rather than sent out of the node.
+    pub service_cidrs: Vec<Cidr>,
     /// Addresses that are served on the node itself, as cluster DNS is, and
     /// are never translated although a Service names them.
     pub exempt: Vec<IpAddr>,

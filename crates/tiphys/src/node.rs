@@ -196,6 +196,7 @@ fn proxy_loop(config: &Config, parts: &Parts) -> Result<()> {
         zone: None,
         ipv6: false,
         cluster_cidrs: vec![config.cluster_cidr],
+        service_cidrs: vec![config.service_cidr],
         exempt: config
             .runs("dns")
             .then_some(IpAddr::V4(config.cluster_dns))

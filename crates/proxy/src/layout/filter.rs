@@ -4,7 +4,7 @@
 use linux::nft::{ChainKind, CmpOp, CtKey, Expr, Hook, Reg, Reject, Verdict};
 
 use super::{CT_NEW, Chain, Layout, REFUSALS, SHAPE, l4proto, lookup};
-use crate::entry::Map;
+use crate::{entry::Map, model::Cidr};
 
 impl Layout {
     /// Before any translation: who may not, and who cannot.
@@ -31,8 +31,12 @@ impl Layout {
             before(Hook::Output, "filter-output").rule("new connections", any),
             // Untranslated although it was meant for a Service, which was
             // changing at that moment: it will be sent again.
-            after(Hook::Forward, "stray-forward", 0).rule("not translated", stray.clone()),
-            after(Hook::Output, "stray-output", -90).rule("not translated", stray),
+            self.unallocated(
+                after(Hook::Forward, "stray-forward", 0).rule("not translated", stray.clone()),
+            ),
+            self.unallocated(
+                self.exempt(after(Hook::Output, "stray-output", -90).rule("not translated", stray)),
+            ),
             self.check_outside(),
             self.check(),
             Chain::plain("refuse")
@@ -50,6 +54,25 @@ impl Layout {
                 )
                 .rule("others", vec![Expr::Reject(Reject::PortUnreachable)]),
         ]
+    }
+
+    /// What goes to an address of Services that no Service has ends here, as
+    /// pkg/proxy/nftables drops it.
+    fn unallocated(&self, mut chain: Chain) -> Chain {
+        let ours = |cidr: &&Cidr| cidr.address.is_ipv6() == self.facts.ipv6;
+        for cidr in self.facts.service_cidrs.iter().filter(ours) {
+            let mut exprs = vec![Expr::destination(self.family, Reg(0))];
+            exprs.extend(Expr::in_prefix(
+                Reg(0),
+                Reg(4),
+                cidr.address,
+                cidr.bits,
+                CmpOp::Eq,
+            ));
+            exprs.push(Expr::Verdict(Verdict::Drop));
+            chain = chain.rule("no such service", exprs);
+        }
+        chain
     }
 
     fn check_outside(&self) -> Chain {

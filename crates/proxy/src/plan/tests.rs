@@ -14,6 +14,7 @@ fn facts() -> Facts {
         zone: Some("z1".into()),
         ipv6: false,
         cluster_cidrs: vec!["10.42.0.0/16".parse().unwrap()],
+        service_cidrs: Vec::new(),
         exempt: vec!["10.43.0.10".parse().unwrap()],
         pod_links: None,
         loopback: false,

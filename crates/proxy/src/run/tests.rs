@@ -87,6 +87,7 @@ fn facts() -> Facts {
         zone: None,
         ipv6: false,
         cluster_cidrs: Vec::new(),
+        service_cidrs: Vec::new(),
         exempt: Vec::new(),
         pod_links: None,
         loopback: false,

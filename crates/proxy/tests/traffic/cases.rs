@@ -93,6 +93,20 @@ fn without_endpoints_it_refuses_at_once() {
 }
 
 #[test]
+fn what_goes_to_an_address_that_no_service_has_ends_on_the_node() {
+    if !prepared() {
+        return;
+    }
+    let mut world = World::new();
+    world.set("web", &service(TCP), &[slice(TCP, &[2])]);
+    let nobody = Ipv4Addr::new(10, 43, 7, 7);
+    for from in [&world.pods[0], &world.node] {
+        assert!(ask(from, nobody, PORT).is_err());
+        assert_eq!(ask(from, CLUSTER_IP, PORT).unwrap().pod, 2);
+    }
+}
+
+#[test]
 fn a_node_port_answers_on_the_nodes_addresses() {
     if !prepared() {
         return;

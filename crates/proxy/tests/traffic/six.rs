@@ -151,6 +151,7 @@ fn services_over_ipv6() {
         zone: None,
         ipv6: true,
         cluster_cidrs: vec!["fd42::/64".parse().unwrap()],
+        service_cidrs: Vec::new(),
         exempt: Vec::new(),
         pod_links: Some(("six".into(), ip("fd00::1"))),
         loopback: false,

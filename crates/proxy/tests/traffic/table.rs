@@ -38,7 +38,7 @@ fn the_nft_program_prints_it() {
     world.set("sticky", &sticky, &[slice(Protocol::Tcp, &[0, 11])]);
     expect![[r#"
         table ip tiphys-test {
-        	comment "tiphys services, layout 59b68860"
+        	comment "tiphys services, layout c47b3f25"
         	map services {
         		type inet_proto . ipv4_addr . inet_service : mark . mark . mark . mark
         		elements = { udp . 10.43.0.1 . 80 : 0x00000003 . 0x05989ead . 0x00000003 . 0x00000002,
@@ -153,11 +153,14 @@ fn the_nft_program_prints_it() {
         	chain stray-forward {
         		type filter hook forward priority filter; policy accept;
         		ct state new ip daddr @cluster-ips drop comment "not translated"
+        		ip daddr 10.43.0.0/16 drop comment "no such service"
         	}
 
         	chain stray-output {
         		type filter hook output priority -90; policy accept;
         		ct state new ip daddr @cluster-ips drop comment "not translated"
+        		ip daddr 10.43.0.10 return comment "answered on the node itself"
+        		ip daddr 10.43.0.0/16 drop comment "no such service"
         	}
 
         	chain check-outside {
@@ -364,6 +367,7 @@ fn two_instances_do_not_meet() {
     );
     let other_facts = Facts {
         cluster_cidrs: vec!["10.52.0.0/16".parse().unwrap()],
+        service_cidrs: Vec::new(),
         ..facts()
     };
     let mut other = Kernel::open("other", &other_facts, &world.node).unwrap();
@@ -400,6 +404,7 @@ fn ipv6_has_the_same_shape() {
         zone: None,
         ipv6: true,
         cluster_cidrs: vec!["fd42::/56".parse().unwrap()],
+        service_cidrs: Vec::new(),
         exempt: vec!["fd43::a".parse().unwrap()],
         pod_links: None,
         loopback: false,

@@ -71,6 +71,7 @@ pub fn facts() -> Facts {
         zone: None,
         ipv6: false,
         cluster_cidrs: vec!["10.42.0.0/16".parse().unwrap()],
+        service_cidrs: vec!["10.43.0.0/16".parse().unwrap()],
         exempt: vec![DNS_IP.into()],
         pod_links: Some(("tppod".into(), NODE_IP.into())),
         loopback: false,
