@@ -6,7 +6,21 @@
 //! [`View`].
 
 mod chain;
+mod default_toleration_seconds;
+mod namespace_lifecycle;
+mod node_restriction;
+mod pod;
+mod priority;
+mod rbac_escalation;
 mod request;
+mod runtime_class;
+mod service_account;
+mod table;
+mod taint_nodes_by_condition;
+#[cfg(test)]
+mod testing;
+mod tolerations;
 
 pub use chain::{Chain, Plugin, View};
 pub use request::{Operation, Request};
+pub use table::{Needs, chain};

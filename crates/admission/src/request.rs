@@ -1,7 +1,8 @@
 //! What a plugin is told of a request.
 
 use auth::User;
-use meta::GroupVersionKind;
+use meta::{GroupResource, GroupVersionKind, Status};
+use std::fmt;
 
 /// A write on its way into the store.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +40,27 @@ pub enum Operation {
     Connect,
 }
 
+impl Operation {
+    /// As messages spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+            Operation::Connect => "CONNECT",
+        }
+    }
+}
+
 impl Request<'_> {
     /// Whether the request is about this resource itself, not a subresource.
     pub fn is(&self, group: &str, resource: &str) -> bool {
         self.group == group && self.resource == resource && self.subresource.is_empty()
+    }
+
+    /// `pods "x" is forbidden: why`
+    pub fn forbidden(&self, why: impl fmt::Display) -> Status {
+        let resource = GroupResource::new(self.group, self.resource);
+        Status::forbidden(&resource, self.name, why)
     }
 }
