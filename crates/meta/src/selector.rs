@@ -420,13 +420,13 @@ fn validate_expression(expression: &Field<'_>, errors: &mut Errors) {
     let values = expression.get("values");
     match expression.get("operator").str() {
         "In" | "NotIn" => {
-            if values.len() == 0 {
+            if values.is_empty() {
                 errors
                     .push(values.required("must be specified when `operator` is 'In' or 'NotIn'"));
             }
         }
         "Exists" | "DoesNotExist" => {
-            if values.len() > 0 {
+            if !values.is_empty() {
                 errors.push(values.forbidden(
                     "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
                 ));
