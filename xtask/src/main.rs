@@ -1,5 +1,6 @@
-//! The project's own tools: `cargo xtask up|down|test|codegen`.
+//! The project's own tools: `cargo xtask up|down|test|bench|codegen`.
 
+mod bench;
 mod codegen;
 mod debian;
 mod test;
@@ -16,6 +17,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   up                 build, start a cluster, run the example, show it
   down               end that cluster and remove what it left
   test [FILTER]      all tests
+  bench [--only NAME] [--kubeconfig FILE] …
+                     measure, and keep SPECIFICATION.md
   codegen [--check]  make crates/api/src/generated from spec/";
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
 fn run(root: &Path, args: &[String]) -> Result<()> {
     let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {
+        Some("bench") => bench::run(root, rest),
         Some("codegen") => codegen::run(root, rest.iter().any(|a| a == "--check")),
         Some("down") => up::down(root),
         Some("test") => test::run(root, rest),
