@@ -10,6 +10,7 @@ mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod;
+mod pod_security;
 mod priority;
 mod rbac_escalation;
 mod request;

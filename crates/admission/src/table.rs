@@ -4,6 +4,7 @@
 use crate::default_toleration_seconds::DefaultTolerationSeconds;
 use crate::namespace_lifecycle::NamespaceLifecycle;
 use crate::node_restriction::NodeRestriction;
+use crate::pod_security::PodSecurity;
 use crate::priority::Priority;
 use crate::rbac_escalation::RbacEscalation;
 use crate::runtime_class::RuntimeClass;
@@ -35,6 +36,7 @@ pub fn chain(needs: &Needs) -> Chain {
         Box::new(ServiceAccount::new(clock, rng)),
         Box::new(NodeRestriction),
         Box::new(TaintNodesByCondition),
+        Box::new(PodSecurity),
         Box::new(Priority),
         Box::new(DefaultTolerationSeconds),
         Box::new(RuntimeClass),

@@ -37,10 +37,11 @@ fn includes(whole: &Value, part: &Value) -> bool {
         return false;
     }
     let seconds = |toleration: &Value| toleration.i64_at(&["tolerationSeconds"]);
-    if let (true, Some(limit)) = (effect == "NoExecute", seconds(whole)) {
-        if seconds(part).is_none_or(|asked| asked > limit) {
-            return false;
-        }
+    if effect == "NoExecute"
+        && let Some(limit) = seconds(whole)
+        && seconds(part).is_none_or(|asked| asked > limit)
+    {
+        return false;
     }
     match operator.as_str() {
         "" | "Equal" => {

@@ -46,10 +46,9 @@ impl Graph {
         }
         let key = (namespace.to_string(), name.to_string());
         let needs = needs(pod);
-        if let Some(placed) = self.pods.get(&key) {
-            if placed.node == node && placed.uid == pod.uid() && placed.needs == needs {
-                return;
-            }
+        let same = |p: &Placed| p.node == node && p.uid == pod.uid() && p.needs == needs;
+        if self.pods.get(&key).is_some_and(same) {
+            return;
         }
         self.remove(namespace, name);
         let objects = self.needed.entry(namespace.into()).or_default();

@@ -388,7 +388,7 @@ impl Store {
             Found::Both(pair) if issue::authority_is_due(&pair, self.now) => {
                 (pair.facts.common_name, pair.signer)
             }
-            Found::Both(pair) => return self.checked_authority(file, pair),
+            Found::Both(pair) => return self.checked_authority(file, *pair),
         };
         let pair = issue::authority(&name, key, self.now)?;
         self.put(file, &pair);
@@ -413,7 +413,7 @@ impl Store {
             Found::Both(pair) => {
                 self.check_issuer(leaf.file, &pair, ca, authority)?;
                 if leaf.is_met_by(&pair, self.now) {
-                    return Ok(pair);
+                    return Ok(*pair);
                 }
                 pair.signer
             }

@@ -70,7 +70,7 @@ pub(super) enum Found {
     /// The key alone, as after a crash between the two writes.
     Key(KeyPair),
     /// Both.
-    Both(Pair),
+    Both(Box<Pair>),
 }
 
 /// Reads `NAME.crt` and `NAME.key`, and refuses what is damaged or does not
@@ -98,13 +98,13 @@ pub(super) fn read(files: &Files, name: &str) -> Result<Found, Error> {
                     why: "it is of another key",
                 });
             }
-            Ok(Found::Both(Pair {
+            Ok(Found::Both(Box::new(Pair {
                 certificates,
                 key: pem,
                 chain,
                 signer,
                 facts,
-            }))
+            })))
         }
     }
 }

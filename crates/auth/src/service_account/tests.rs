@@ -158,7 +158,8 @@ async fn a_token_ends_and_does_not_begin_early() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_dies_with_what_it_is_bound_to() {
-    let spoils: [(&str, &dyn Fn(&Objects)); 4] = [
+    type Spoil<'a> = (&'a str, &'a dyn Fn(&Objects));
+    let spoils: [Spoil<'_>; 4] = [
         ("gone", &|o| {
             o.0.lock().unwrap().remove("pods/default/p");
         }),
