@@ -37,6 +37,12 @@ pub fn admit(
     if let Some(message) = unsupported(pod) {
         return Err(reject("UnsupportedPod", &message));
     }
+    if wants_app_armor(pod) {
+        return Err(reject(
+            "AppArmor",
+            "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+        ));
+    }
     if let Some(message) = forbidden_sysctl {
         return Err(reject("SysctlForbidden", &message));
     }
@@ -73,6 +79,20 @@ pub fn admit(
         ));
     }
     tolerates(pod, node)
+}
+
+/// Whether a pod asks for a profile that nothing here would enforce.
+///
+/// Follows pkg/security/apparmor/validate.go.
+fn wants_app_armor(pod: &Pod) -> bool {
+    let of_pod = spec(pod).security_context.as_ref();
+    let of_pod = of_pod.and_then(|context| context.app_armor_profile.as_ref());
+    containers(pod).any(|(_, container)| {
+        let own = container.security_context.as_ref();
+        let own = own.and_then(|context| context.app_armor_profile.as_ref());
+        own.or(of_pod)
+            .is_some_and(|profile| profile.type_ != "Unconfined")
+    })
 }
 
 fn reject(reason: &str, message: &str) -> Failure {
@@ -289,6 +309,20 @@ mod tests {
         );
         let full = [json!({}), json!({}), json!({})];
         assert!(check(json!({}), &full).starts_with("OutOfpods: "));
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let profile = |kind: &str| json!({"containers": [{"name": "a"}], "securityContext": {"appArmorProfile": {"type": kind}}});
+        assert_eq!(check(profile("Unconfined"), &[]), "ok");
+        assert_eq!(
+            check(profile("RuntimeDefault"), &[]),
+            "AppArmor: Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host"
+        );
+        assert_eq!(
+            check(json!({"hostUsers": false}), &[]),
+            "UnsupportedPod: Pod was rejected: hostUsers: false is not supported by this node"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::env::expand_all;
 use crate::labels::{TERMINATION_MESSAGE_FILE, container_annotations, container_labels};
 use crate::observed::Observed;
 use crate::pod::{ephemeral_containers, is_host_network, spec, stop_signal};
-use crate::resources::container_limits;
+use crate::resources::{NodeMemory, container_limits};
 use crate::security::{SecurityError, security};
 use crate::volumes::Mounted;
 
@@ -81,7 +81,7 @@ pub struct ContainerParts<'a> {
     /// The pod's hosts file, if it has one.
     pub hosts: Option<PathBuf>,
     /// The node's memory.
-    pub memory_bytes: u64,
+    pub memory: NodeMemory,
     /// The containers that run, for a debugging container's target.
     pub observed: &'a Observed,
     /// A number that was never used for this container's message file.
@@ -131,7 +131,7 @@ pub fn container_config(
         env: parts.environment,
         mounts,
         devices: Vec::new(),
-        resources: container_limits(pod, container, parts.memory_bytes),
+        resources: container_limits(pod, container, parts.memory),
         security,
         stdin: container.stdin == Some(true),
         stdin_once: container.stdin_once == Some(true),

@@ -17,7 +17,7 @@ use crate::events::{container_reference, pod_reference};
 use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::probes::Probes;
-use crate::resources::Amounts;
+use crate::resources::{Amounts, NodeMemory};
 use crate::status::manager::StatusManager;
 use crate::tokens::Tokens;
 use crate::wakes::Wakes;
@@ -48,8 +48,8 @@ pub struct Context {
     pub(crate) metrics: Metrics,
     /// What pods may use of the node.
     pub(crate) allocatable: RwLock<Amounts>,
-    /// The node's memory in bytes.
-    pub(crate) memory_bytes: u64,
+    /// The node's memory.
+    pub(crate) memory: NodeMemory,
 }
 
 impl Context {

@@ -23,7 +23,9 @@ const ROUNDS: u32 = 6;
 
 /// Ends what an earlier kubelet left of pods that nobody knows any more.
 pub async fn take_over(cx: &Arc<Context>, workers: &PodWorkers) {
-    if let Err(error) = cx.cgroups.ensure(&cx.config.kubepods(), None) {
+    let cpus = i64::from(cx.machine.facts().cpus);
+    let shares = cpu_shares(cpus * 1000);
+    if let Err(error) = cx.cgroups.ensure(&cx.config.kubepods(), Some(shares)) {
         tracing::warn!(%error, "cannot make the cgroup of all pods");
     }
     weigh_classes(cx);

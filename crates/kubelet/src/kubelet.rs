@@ -25,6 +25,7 @@ use crate::node::{self, lease, register, status::StatusLoop};
 use crate::objects::{Notify as Tell, WatchedObjects};
 use crate::pod_source;
 use crate::probes::{self, Prober, Probes, RealProber};
+use crate::resources::NodeMemory;
 use crate::status::manager::StatusManager;
 use crate::tokens::TokenManager;
 use crate::wakes::Wakes;
@@ -89,8 +90,8 @@ impl Handle {
 /// The node cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The runtime does not say who it is.
-    #[error("ask the container runtime for its version")]
+    /// The runtime does not say who or how it is.
+    #[error("ask the container runtime for its version and status")]
     Runtime(#[source] container::Error),
     /// A directory cannot be made.
     #[error("create {path}")]
@@ -115,6 +116,7 @@ pub async fn run(
     supervisor: Supervisor,
 ) -> Result<Handle, StartError> {
     let version = doors.runtime.version().await.map_err(StartError::Runtime)?;
+    let runtime_status = doors.runtime.status().await.map_err(StartError::Runtime)?;
     for directory in [config.root.join("pods"), config.log_root.clone()] {
         // Secrets are below: nobody but root looks in.
         make_private(&directory).map_err(|source| StartError::Directory {
@@ -131,13 +133,11 @@ pub async fn run(
         rng,
         supervisor: supervisor.clone(),
     };
-    let cx = Arc::new(assemble(
-        base,
-        doors,
-        &sources,
-        version.name.clone(),
-        &queue_metrics,
-    ));
+    let about = About {
+        name: version.name.clone(),
+        cgroup_version: runtime_status.cgroup_version,
+    };
+    let cx = Arc::new(assemble(base, doors, &sources, about, &queue_metrics));
     let handle = Handle {
         cx: Arc::clone(&cx),
         workers: PodWorkers::new(Arc::clone(&cx)),
@@ -191,11 +191,17 @@ struct Base {
     supervisor: Supervisor,
 }
 
+/// What the runtime says of itself.
+struct About {
+    name: String,
+    cgroup_version: u8,
+}
+
 fn assemble(
     base: Base,
     doors: Doors,
     sources: &Sources,
-    runtime_name: String,
+    about: About,
     queue_metrics: &informer::Metrics,
 ) -> Context {
     let events = doors.events.clone().unwrap_or_else(|| recorder(&base));
@@ -241,7 +247,7 @@ fn assemble(
         supervisor: base.supervisor,
         client: base.client,
         runtime: doors.runtime,
-        runtime_name,
+        runtime_name: about.name,
         images: doors.images,
         network: doors.network,
         mounts: doors.mounts,
@@ -258,7 +264,10 @@ fn assemble(
         wakes,
         metrics,
         allocatable: RwLock::new(room.allocatable),
-        memory_bytes: facts.memory_bytes,
+        memory: NodeMemory {
+            bytes: facts.memory_bytes,
+            cgroup_version: about.cgroup_version,
+        },
     }
 }
 

@@ -117,8 +117,17 @@ pub fn cpu_quota(milli: i64) -> Option<i64> {
     (milli > 0).then(|| (milli.saturating_mul(CPU_PERIOD_US) / 1000).max(CPU_QUOTA_MIN_US))
 }
 
+/// How the node treats memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeMemory {
+    /// All of it.
+    pub bytes: u64,
+    /// Whose limits are in force.
+    pub cgroup_version: u8,
+}
+
 /// The kernel limits of one container.
-pub fn container_limits(pod: &Pod, container: &Container, node_memory: u64) -> Resources {
+pub fn container_limits(pod: &Pod, container: &Container, node: NodeMemory) -> Resources {
     let (requests, limits) = (requests(container), limits(container));
     let milli = |amounts: &Amounts| amounts.get(CPU).map(|quantity| quantity.milli_value());
     let limit = milli(&limits).filter(|milli| *milli > 0);
@@ -129,7 +138,13 @@ pub fn container_limits(pod: &Pod, container: &Container, node_memory: u64) -> R
         cpu_quota_us: limit.and_then(cpu_quota),
         cpu_period_us: limit.map(|_| CPU_PERIOD_US as u64),
         hugepage_limits: hugepages(&limits),
-        oom_score_adj: Some(oom_score_adj(pod, container, node_memory)),
+        oom_score_adj: Some(oom_score_adj(pod, container, node.bytes)),
+        unified: if node.cgroup_version == 2 {
+            // All of a container is killed, not one of its processes.
+            BTreeMap::from([("memory.oom.group".to_owned(), "1".to_owned())])
+        } else {
+            BTreeMap::new()
+        },
         ..Resources::default()
     }
 }
@@ -249,7 +264,11 @@ mod tests {
     fn requests_become_shares_and_limits_become_quota() {
         let limits = |resources| {
             let pod = one(resources);
-            container_limits(&pod, &spec(&pod).containers[0], 4 * GIB)
+            let node = NodeMemory {
+                bytes: 4 * GIB,
+                cgroup_version: 1,
+            };
+            container_limits(&pod, &spec(&pod).containers[0], node)
         };
         let none = limits(json!({}));
         assert_eq!((none.cpu_shares, none.cpu_quota_us), (Some(2), None));

@@ -32,7 +32,6 @@ pub fn security(
     let run_as_user = own.run_as_user.or(of_pod.run_as_user);
     let (uid, username) = image_user(&image.user);
     check_non_root(pod, container, run_as_user, uid, username)?;
-    refuse(&own, &of_pod)?;
     let mut groups = of_pod.supplemental_groups.clone().unwrap_or_default();
     groups.extend(of_pod.fs_group);
     let capabilities = own.capabilities.clone().unwrap_or_default();
@@ -120,22 +119,6 @@ fn check_non_root(
         ),
     };
     Err(SecurityError(text))
-}
-
-/// Refuses what this node does not enforce, by name.
-fn refuse(own: &ApiContext, of_pod: &PodSecurityContext) -> Result<(), SecurityError> {
-    let profile = own
-        .app_armor_profile
-        .as_ref()
-        .or(of_pod.app_armor_profile.as_ref());
-    if let Some(profile) = profile
-        && profile.type_ == "Localhost"
-    {
-        return Err(SecurityError(
-            "AppArmor profiles of type Localhost are not supported by this node".to_owned(),
-        ));
-    }
-    Ok(())
 }
 
 fn seccomp(

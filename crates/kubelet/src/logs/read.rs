@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use super::{Line, Stream};
 
 const BLOCK: usize = 64 * 1024;
-/// How often a followed file is looked at. The runtime's writes raise no event
-/// that would carry further than this machine's page cache.
+/// How often a followed file is looked at: a look is one read of a file at its
+/// end, and a person does not notice a tenth of a second.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What of a log is wanted, and how.

@@ -88,13 +88,16 @@ pub fn generate(pod: &Pod, old: &PodStatus, observed: &Observed, facts: &Facts<'
     let mut init_statuses = containers::statuses(pod, init, true, &old_init, observed, facts);
     let debug: Vec<Container> = ephemeral_containers(pod).iter().map(plain).collect();
     let old_debug = of(&old.ephemeral_container_statuses);
-    let debug_statuses = containers::statuses(pod, &debug, false, &old_debug, observed, facts);
+    let mut debug_statuses = containers::statuses(pod, &debug, false, &old_debug, observed, facts);
     for status in &mut statuses {
         mark_ready(pod, status, facts);
     }
     for (status, container) in init_statuses.iter_mut().zip(init) {
         mark_init_ready(pod, status, container, facts);
     }
+    // Upstream's order: init containers as they run, the others by name.
+    statuses.sort_by(|one, two| one.name.cmp(&two.name));
+    debug_statuses.sort_by(|one, two| one.name.cmp(&two.name));
     let all: Vec<ContainerStatus> = statuses.iter().chain(&init_statuses).cloned().collect();
     let has_initialized = regular.iter().any(|container| {
         observed

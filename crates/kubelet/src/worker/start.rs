@@ -275,7 +275,7 @@ impl PodWorker {
             volumes,
             pod_directory: cx.pod_directory(pod),
             hosts,
-            memory_bytes: cx.memory_bytes,
+            memory: cx.memory,
             observed,
             serial: cx.rng.next_u64() & 0xffff_ffff,
         };
