@@ -33,16 +33,12 @@ pub struct Identity {
     tokens: Arc<ServiceAccountTokens>,
 }
 
-/// The admission plugins in their order.
-pub fn admission() -> Chain {
-    Chain::default()
-}
-
 impl Identity {
     /// Reads or makes keys and certificates, and begins to follow what
     /// authorisers need to know.
     pub async fn open(
         config: &Config,
+        rights: &Rights,
         advertise: IpAddr,
         node_ip: Ipv4Addr,
         registry: &Arc<Registry>,
@@ -75,7 +71,8 @@ impl Identity {
             Arc::new(StaticTokens::new(fixed.collect())),
             Arc::new(accounts),
         ]);
-        let authorizer = Arc::new(authorizers(registry, supervisor).await?);
+        rights.follow(registry, supervisor).await?;
+        let authorizer = rights.authorizer.clone();
         Ok(Identity {
             pki,
             authenticator: Arc::new(authenticator),
@@ -143,36 +140,66 @@ impl Identity {
     }
 }
 
-/// Keeps RBAC's index and the Node authoriser's true to the objects.
-async fn authorizers(registry: &Arc<Registry>, supervisor: &Supervisor) -> Result<Authorizers> {
-    let (rbac, node) = (Arc::new(Rbac::new()), Arc::new(NodeAuthorizer::new()));
-    for (kind, plural) in [
-        ("ClusterRole", "clusterroles"),
-        ("ClusterRoleBinding", "clusterrolebindings"),
-        ("Role", "roles"),
-        ("RoleBinding", "rolebindings"),
-    ] {
-        let index = rbac.clone();
-        let tell = move |told: Told<'_>| match told {
-            Told::Put(object) => index.put(kind, object),
-            Told::Gone(object) => index.remove(kind, object.namespace(), object.name()),
-        };
-        follow(
-            registry,
-            supervisor,
-            "rbac.authorization.k8s.io",
-            plural,
-            tell,
-        )
-        .await?;
+/// Who may do what, before anything is known: the indices are empty until
+/// [`Rights::follow`] has read the objects.
+#[derive(Clone)]
+pub struct Rights {
+    rbac: Arc<Rbac>,
+    node: Arc<NodeAuthorizer>,
+    authorizer: Arc<dyn Authorizer>,
+}
+
+impl Rights {
+    /// Nobody may do anything but those who may do everything.
+    pub fn new() -> Self {
+        let (rbac, node) = (Arc::new(Rbac::new()), Arc::new(NodeAuthorizer::new()));
+        let authorizer = Arc::new(Authorizers::new(vec![node.clone(), rbac.clone()]));
+        Rights {
+            rbac,
+            node,
+            authorizer,
+        }
     }
-    let index = node.clone();
-    let tell = move |told: Told<'_>| match told {
-        Told::Put(pod) => index.put_pod(pod),
-        Told::Gone(pod) => index.remove_pod(pod.namespace(), pod.name()),
-    };
-    follow(registry, supervisor, "", "pods", tell).await?;
-    Ok(Authorizers::new(vec![node, rbac]))
+
+    /// The admission plugins.
+    pub fn admission(&self, clock: &Clock, rng: &Rng) -> Chain {
+        admission::chain(&admission::Needs {
+            clock: clock.clone(),
+            rng: rng.fork(),
+            authorizer: self.authorizer.clone(),
+            rbac: self.rbac.clone(),
+        })
+    }
+
+    /// Keeps RBAC's index and the Node authoriser's true to the objects.
+    async fn follow(&self, registry: &Arc<Registry>, supervisor: &Supervisor) -> Result<()> {
+        for (kind, plural) in [
+            ("ClusterRole", "clusterroles"),
+            ("ClusterRoleBinding", "clusterrolebindings"),
+            ("Role", "roles"),
+            ("RoleBinding", "rolebindings"),
+        ] {
+            let index = self.rbac.clone();
+            let tell = move |told: Told<'_>| match told {
+                Told::Put(object) => index.put(kind, object),
+                Told::Gone(object) => index.remove(kind, object.namespace(), object.name()),
+            };
+            follow(
+                registry,
+                supervisor,
+                "rbac.authorization.k8s.io",
+                plural,
+                tell,
+            )
+            .await?;
+        }
+        let index = self.node.clone();
+        let tell = move |told: Told<'_>| match told {
+            Told::Put(pod) => index.put_pod(pod),
+            Told::Gone(pod) => index.remove_pod(pod.namespace(), pod.name()),
+        };
+        follow(registry, supervisor, "", "pods", tell).await
+    }
 }
 
 /// The ClusterRole and binding of a controller's identity.

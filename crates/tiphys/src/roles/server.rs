@@ -5,7 +5,7 @@
 use crate::bootstrap::{self, Facts};
 use crate::cli::ServerArgs;
 use crate::config::{Config, ipv4_parts};
-use crate::identity::Identity;
+use crate::identity::{Identity, Rights};
 use crate::kubelets::HttpsKubelets;
 use crate::node::{self, Parts};
 use crate::preflight;
@@ -59,11 +59,20 @@ async fn serve(config: Config) -> Result<()> {
     let node_ip = node::address(config.args.node_ip)?;
     let advertise = config.args.advertise_address.unwrap_or(IpAddr::V4(node_ip));
     let store = open_store(&config, &clock, &rng, &supervisor).await?;
-    let registry = registry(&config, store.clone(), &clock, &rng);
+    let rights = Rights::new();
+    let registry = registry(&config, &rights, store.clone(), &clock, &rng);
     let feed = registry.start().await.context("read the store")?;
     supervisor.spawn("feed", Importance::Essential, feed);
-    let identity =
-        Identity::open(&config, advertise, node_ip, &registry, &clock, &supervisor).await?;
+    let identity = Identity::open(
+        &config,
+        &rights,
+        advertise,
+        node_ip,
+        &registry,
+        &clock,
+        &supervisor,
+    )
+    .await?;
     let kubelets = HttpsKubelets {
         tls: identity.to_kubelets()?,
         clock: clock.clone(),
@@ -176,7 +185,13 @@ async fn open_store(
     Ok(embedded)
 }
 
-fn registry(config: &Config, store: Arc<dyn Store>, clock: &Clock, rng: &Rng) -> Arc<Registry> {
+fn registry(
+    config: &Config,
+    rights: &Rights,
+    store: Arc<dyn Store>,
+    clock: &Clock,
+    rng: &Rng,
+) -> Arc<Registry> {
     let allocator = ServiceAllocator {
         network: ipv4_parts(&config.service_cidr),
         reserved: vec![config.service_ip, config.cluster_dns],
@@ -188,7 +203,7 @@ fn registry(config: &Config, store: Arc<dyn Store>, clock: &Clock, rng: &Rng) ->
         store,
         clock.clone(),
         rng.fork(),
-        crate::identity::admission(),
+        rights.admission(clock, rng),
         hooks,
         kinds,
     ))
