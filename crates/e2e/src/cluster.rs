@@ -278,6 +278,15 @@ impl Cluster {
         }
     }
 
+    /// Whether a person wants to look at it after a failure.
+    fn is_kept(&self) -> bool {
+        let kept = std::env::var_os("TIPHYS_E2E_KEEP").is_some();
+        if kept {
+            eprintln!("kept: export KUBECONFIG={}", self.kubeconfig().display());
+        }
+        kept
+    }
+
     /// Ends the server, resets, and says what is left on the machine.
     pub fn end(mut self) -> Vec<String> {
         self.ended = true;
@@ -300,7 +309,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if self.ended {
+        if self.ended || self.is_kept() {
             return;
         }
         if let Some(mut server) = self.server.take() {

@@ -16,7 +16,7 @@ pub(crate) fn of(cluster: &Cluster, namespace: Option<&str>) -> String {
         format!("get all {scope} -o wide"),
         format!("get events {scope} --sort-by=.lastTimestamp"),
         format!(
-            "get pods {scope} -o jsonpath='{{range .items[*]}}{{.metadata.name}}{{\" \"}}{{.status}}{{\"\\n\"}}{{end}}'"
+            "get pods {scope} -o jsonpath='{{range .items[*]}}{{.metadata.name}}{{\" \"}}{{.status.phase}}{{.status.initContainerStatuses[*].state}}{{.status.containerStatuses[*].state}}{{\"\\n\"}}{{end}}'"
         ),
     ] {
         let said = kubectl
