@@ -320,4 +320,8 @@ pub trait Hub: Send + Sync {
     fn to_hub(&self, object: Value) -> Value;
     /// From the stored form to the served one.
     fn from_hub(&self, object: Value) -> Value;
+    /// The stored form's name of a field by which lists can be selected.
+    fn hub_field(&self, name: &str) -> String {
+        name.into()
+    }
 }

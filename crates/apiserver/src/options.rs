@@ -2,9 +2,10 @@
 //! Rules and words follow apimachinery's pkg/apis/meta/internalversion/validation.
 
 use crate::request::Query;
+use crate::stack::Request;
 use meta::field::ErrorKind;
 use meta::{
-    Errors, FieldError, FieldSelector, GroupVersionKind, LabelSelector, Path, Status, Value,
+    Errors, FieldError, FieldSelector, GroupVersionKind, LabelSelector, Path, Reason, Status, Value,
 };
 use registry::{
     Call, DeleteOptions, Freshness, ListQuery, Propagation, Resource, Selection, Start, Validation,
@@ -29,12 +30,8 @@ pub fn selection(
             .terms
             .push(("metadata.name".into(), name.into(), true));
     }
-    Selection::new(&*resource.kind, namespace, labels, &fields).map_err(|field| {
-        let version = resource.card().group_version();
-        let kind = resource.card().kind;
-        let _ = (version, kind);
-        Status::bad_request(format!("field label not supported: {field}"))
-    })
+    Selection::new(&*resource.kind, namespace, labels, &fields)
+        .map_err(|field| Status::bad_request(format!("field label not supported: {field}")))
 }
 
 fn invalid_options(kind: &str, errors: Errors) -> Status {
@@ -45,28 +42,35 @@ fn invalid_options(kind: &str, errors: Errors) -> Status {
     )
 }
 
-fn forbidden(field: &str, why: &str) -> Errors {
-    let mut errors = Errors::new();
-    errors.push(FieldError::new(
-        ErrorKind::Forbidden,
-        &Path::new(field),
-        "",
+/// What is wrong with a resourceVersion, in Go's words.
+fn not_a_revision(text: &str) -> Errors {
+    let quoted = meta::field::quote(text);
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let why = match is_number {
+        true => "value out of range",
+        false => "invalid syntax",
+    };
+    let why = format!("strconv.ParseUint: parsing {quoted}: {why}");
+    Errors(vec![FieldError::invalid(
+        &Path::new("resourceVersion"),
+        text,
         why,
-    ));
-    errors
+    )])
 }
 
-fn revision(text: &str) -> Result<Revision, Status> {
+/// Upstream does not make a proper error of this one.
+fn list_revision(text: &str) -> Result<Revision, Status> {
     text.parse().map(Revision).map_err(|_| {
-        let mut errors = Errors::new();
-        let why =
-            "resource version must be a valid integer: strconv.ParseUint: parsing: invalid syntax";
-        errors.push(FieldError::invalid(
-            &Path::new("resourceVersion"),
-            text,
-            why,
-        ));
-        invalid_options("ListOptions", errors)
+        let why = not_a_revision(text).aggregate();
+        Status::new(Reason::Unknown, why)
+    })
+}
+
+fn watch_revision(resource: &Resource, text: &str) -> Result<Revision, Status> {
+    text.parse().map(Revision).map_err(|_| {
+        let card = resource.card();
+        let kind = GroupVersionKind::new(card.group, card.version, card.plural);
+        Status::invalid(&kind, "", &not_a_revision(text))
     })
 }
 
@@ -75,75 +79,91 @@ pub fn list(resource: &Resource, namespace: &str, query: &Query) -> Result<ListQ
     let version = query.get("resourceVersion");
     let matching = query.get("resourceVersionMatch");
     let continue_token = query.get("continue");
-    if query.has("sendInitialEvents") {
-        return Err(invalid_options(
-            "ListOptions",
-            forbidden(
-                "sendInitialEvents",
-                "sendInitialEvents is forbidden for list",
-            ),
-        ));
-    }
-    check_match(version, matching, continue_token)?;
-    if !continue_token.is_empty() && !version.is_empty() && version != "0" {
+    check_list(query)?;
+    let limit = query.integer("limit")?.unwrap_or(0).max(0);
+    if !continue_token.is_empty() && !matches!(version, "" | "0") {
         return Err(Status::bad_request(
             "specifying resource version is not allowed when using continue",
         ));
     }
-    let limit = query.integer("limit")?.unwrap_or(0);
-    if limit < 0 {
-        let mut errors = Errors::new();
-        errors.push(FieldError::invalid(
-            &Path::new("limit"),
-            limit,
-            "must be greater than or equal to 0",
-        ));
-        return Err(invalid_options("ListOptions", errors));
-    }
     let freshness = match (version, matching) {
         ("", _) => Freshness::MostRecent,
         ("0", _) => Freshness::Any,
-        (version, "Exact") => Freshness::Exact(revision(version)?),
-        (version, "") if limit > 0 => Freshness::Exact(revision(version)?),
-        (version, _) => Freshness::NotOlderThan(revision(version)?),
+        (version, "Exact") => Freshness::Exact(list_revision(version)?),
+        (version, "") if limit > 0 => Freshness::Exact(list_revision(version)?),
+        (version, _) => Freshness::NotOlderThan(list_revision(version)?),
     };
     Ok(ListQuery {
         selection: selection(resource, namespace, "", query)?,
         freshness,
         // As upstream's cache does, a list of whatever is at hand is whole.
-        limit: if freshness == Freshness::Any && continue_token.is_empty() {
-            0
-        } else {
-            limit as usize
+        limit: match freshness == Freshness::Any && continue_token.is_empty() {
+            true => 0,
+            false => limit as usize,
         },
         continue_token: continue_token.into(),
     })
 }
 
-fn check_match(version: &str, matching: &str, continue_token: &str) -> Result<(), Status> {
-    let why = match (matching, version) {
-        ("", _) => return Ok(()),
-        (_, "") => "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        _ if !continue_token.is_empty() => {
-            "resourceVersionMatch is forbidden when continue is provided"
+/// Collects what is wrong with options.
+#[derive(Default)]
+struct Complaints(Errors);
+
+impl Complaints {
+    fn forbid(&mut self, field: &str, why: &str) {
+        let path = Path::new(field);
+        self.0
+            .push(FieldError::new(ErrorKind::Forbidden, &path, "", why));
+    }
+
+    fn unknown_match(&mut self, found: &str, known: &[&str]) {
+        let path = Path::new("resourceVersionMatch");
+        self.0.push(FieldError::not_supported(&path, found, known));
+    }
+
+    fn done(self) -> Result<(), Status> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(invalid_options("ListOptions", self.0)),
         }
-        ("Exact", "0") => "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-        ("Exact" | "NotOlderThan", _) => return Ok(()),
-        (other, _) => {
-            let mut errors = Errors::new();
-            let path = Path::new("resourceVersionMatch");
-            errors.push(FieldError::not_supported(
-                &path,
-                other,
-                &["Exact", "NotOlderThan", ""],
-            ));
-            return Err(invalid_options("ListOptions", errors));
+    }
+}
+
+const MATCH: &str = "resourceVersionMatch";
+
+fn check_list(query: &Query) -> Result<(), Status> {
+    let mut wrong = Complaints::default();
+    let (matching, version) = (query.get(MATCH), query.get("resourceVersion"));
+    if !matching.is_empty() {
+        if version.is_empty() {
+            wrong.forbid(
+                MATCH,
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            );
         }
-    };
-    Err(invalid_options(
-        "ListOptions",
-        forbidden("resourceVersionMatch", why),
-    ))
+        if !query.get("continue").is_empty() {
+            wrong.forbid(
+                MATCH,
+                "resourceVersionMatch is forbidden when continue is provided",
+            );
+        }
+        if !matches!(matching, "Exact" | "NotOlderThan") {
+            wrong.unknown_match(matching, &["Exact", "NotOlderThan", ""]);
+        }
+        if (matching, version) == ("Exact", "0") {
+            wrong.forbid(
+                MATCH,
+                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            );
+        }
+    }
+    if query.has("sendInitialEvents") {
+        wrong.forbid(
+            "sendInitialEvents",
+            "sendInitialEvents is forbidden for list",
+        );
+    }
+    wrong.done()
 }
 
 /// The options of a watch.
@@ -158,13 +178,14 @@ pub fn watch(
     let initial = query
         .has("sendInitialEvents")
         .then(|| query.is_true("sendInitialEvents"));
-    check_initial(initial, matching)?;
+    check_watch(initial, matching, query)?;
     let start = match (initial, version) {
         (Some(true), "" | "0") => Start::InitialEvents(Revision::ZERO),
-        (Some(true), version) => Start::InitialEvents(revision(version)?),
+        (Some(true), version) => Start::InitialEvents(watch_revision(resource, version)?),
         (Some(false), "" | "0") => Start::Now,
-        (_, "" | "0") => Start::Everything,
-        (_, version) => Start::After(revision(version)?),
+        (_, "") => Start::Everything { fresh: true },
+        (_, "0") => Start::Everything { fresh: false },
+        (_, version) => Start::After(watch_revision(resource, version)?),
     };
     Ok(WatchQuery {
         selection: selection(resource, namespace, name, query)?,
@@ -173,19 +194,32 @@ pub fn watch(
     })
 }
 
-fn check_initial(initial: Option<bool>, matching: &str) -> Result<(), Status> {
-    let (field, why) = match (initial, matching) {
-        (None, "") | (Some(_), "NotOlderThan") => return Ok(()),
-        (None, _) => (
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ),
-        (Some(_), _) => (
-            "resourceVersionMatch",
+fn check_watch(initial: Option<bool>, matching: &str, query: &Query) -> Result<(), Status> {
+    let mut wrong = Complaints::default();
+    if initial.is_some() && matching != "NotOlderThan" {
+        wrong.forbid(
+            MATCH,
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ),
-    };
-    Err(invalid_options("ListOptions", forbidden(field, why)))
+        );
+    }
+    if !matching.is_empty() {
+        if initial.is_none() {
+            wrong.forbid(
+                MATCH,
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
+        }
+        if matching != "NotOlderThan" {
+            wrong.unknown_match(matching, &["NotOlderThan"]);
+        }
+        if !query.get("continue").is_empty() {
+            wrong.forbid(
+                MATCH,
+                "resourceVersionMatch is forbidden when continue is provided",
+            );
+        }
+    }
+    wrong.done()
 }
 
 /// How long a watch lives: what the client asks, else half an hour to an hour.
@@ -197,12 +231,10 @@ pub fn watch_timeout(query: &Query, rng: &stdx::Rng) -> Result<Duration, Status>
 }
 
 /// What the query says of a write: dry run and field manager.
-pub fn write<'a>(
-    user: &'a auth::User,
-    query: &Query,
-    user_agent: &str,
-) -> Result<Call<'a>, Status> {
-    let mut call = Call::new(user);
+pub fn write(request: &Request) -> Result<Call<'_>, Status> {
+    let query = &request.query;
+    let invalid = |errors| Err(invalid_options(options_kind(request), errors));
+    let mut call = Call::new(&request.user);
     for value in query.all("dryRun") {
         match value {
             "All" => call.dry_run = true,
@@ -214,18 +246,29 @@ pub fn write<'a>(
                     vec![other],
                     &["All"],
                 ));
-                return Err(invalid_options("CreateOptions", errors));
+                return invalid(errors);
             }
         }
     }
     let manager = query.get("fieldManager");
+    let path = Path::new("fieldManager");
+    let mut errors = Errors::new();
     if manager.len() > 128 {
-        let mut errors = Errors::new();
-        errors.push(FieldError::too_long(&Path::new("fieldManager"), 128));
-        return Err(invalid_options("CreateOptions", errors));
+        errors.push(FieldError::too_long(&path, 128));
+    }
+    if manager.chars().any(char::is_control) {
+        errors.push(FieldError::invalid(
+            &path,
+            manager,
+            "should only contain printable characters",
+        ));
+    }
+    if !errors.is_empty() {
+        return invalid(errors);
     }
     call.manager = match manager {
-        "" => user_agent
+        "" => request
+            .user_agent()
             .split('/')
             .next()
             .unwrap_or_default()
@@ -237,9 +280,19 @@ pub fn write<'a>(
     Ok(call)
 }
 
+/// How upstream calls the options of a write.
+fn options_kind(request: &Request) -> &'static str {
+    match request.info.verb {
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        "delete" | "deletecollection" => "DeleteOptions",
+        _ => "CreateOptions",
+    }
+}
+
 /// `fieldValidation`
-pub fn validation(query: &Query) -> Result<Validation, Status> {
-    match query.get("fieldValidation") {
+pub fn validation(request: &Request) -> Result<Validation, Status> {
+    match request.query.get("fieldValidation") {
         "" | "Warn" => Ok(Validation::Warn),
         "Ignore" => Ok(Validation::Ignore),
         "Strict" => Ok(Validation::Strict),
@@ -249,9 +302,9 @@ pub fn validation(query: &Query) -> Result<Validation, Status> {
             errors.push(FieldError::not_supported(
                 &path,
                 other,
-                &["Ignore", "Strict", "Warn"],
+                &["", "Ignore", "Strict", "Warn"],
             ));
-            Err(invalid_options("CreateOptions", errors))
+            Err(invalid_options(options_kind(request), errors))
         }
     }
 }

@@ -113,7 +113,11 @@ impl RequestInfo {
                 resource: &self.resource,
                 subresource: &self.subresource,
                 namespace: &self.namespace,
-                name: if self.name.is_empty() { &self.selected_name } else { &self.name },
+                name: if self.name.is_empty() {
+                    &self.selected_name
+                } else {
+                    &self.name
+                },
             },
             false => auth::Target::Path(&self.path),
         }

@@ -150,13 +150,17 @@ impl Server {
             .registry
             .resource(&info.group, &info.version, &info.resource)
         else {
-            return Ok(no_such_path());
+            return self.no_such_resource(info);
         };
-        if !resource.card().namespaced
+        let is_misplaced = !resource.card().namespaced
             && !info.namespace.is_empty()
-            && info.resource != "namespaces"
-        {
-            return Ok(no_such_path());
+            && info.resource != "namespaces";
+        let leads_on = !info.rest.is_empty() && info.subresource != "proxy";
+        if is_misplaced || leads_on {
+            return Err(Status::no_such_path());
+        }
+        if request.method == Method::HEAD {
+            return Ok(verbs::not_allowed(&request));
         }
         // Authorisers see a namespace's own name as its namespace; the store does not.
         if !resource.card().namespaced {
@@ -169,6 +173,19 @@ impl Server {
         match request.info.subresource.is_empty() {
             true => verbs::serve(self, &resource, request).await,
             false => subresources::serve(self, &resource, request).await,
+        }
+    }
+
+    /// Within a group and version that is served upstream's router answers a
+    /// Status; outside of them nobody is there to.
+    fn no_such_resource(&self, info: &RequestInfo) -> Result<Answer, Status> {
+        let is_known = self.registry.resources().iter().any(|resource| {
+            let card = resource.card();
+            card.group == info.group && card.version == info.version
+        });
+        match is_known {
+            true => Err(Status::no_such_path()),
+            false => Ok(no_such_path()),
         }
     }
 

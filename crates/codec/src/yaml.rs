@@ -3,6 +3,7 @@
 
 use meta::{Map, Number, Value};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::DuplicateKeyPolicy;
 use std::fmt;
 
 /// Why text is not YAML.
@@ -10,11 +11,42 @@ use std::fmt;
 #[error("error converting YAML to JSON: yaml: {0}")]
 pub struct Error(String);
 
-/// Reads one document.
+/// Reads one document in which no key stands twice.
 pub fn parse(text: &str) -> Result<Value, Error> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let tree: Tree =
-        serde_saphyr::from_str_with_options(text, options).map_err(|e| Error(e.to_string()))?;
+    read(text, DuplicateKeyPolicy::Error).map_err(|e| Error(e.to_string()))
+}
+
+/// Reads one document. Of a key that stands twice the last value counts, and
+/// the words for it are given.
+pub fn parse_lenient(text: &str) -> Result<(Value, Option<String>), Error> {
+    match read(text, DuplicateKeyPolicy::Error) {
+        Ok(value) => Ok((value, None)),
+        Err(first) => {
+            let value = read(text, DuplicateKeyPolicy::LastWins);
+            let value = value.map_err(|e| Error(e.to_string()))?;
+            Ok((value, Some(twice(first.without_snippet()))))
+        }
+    }
+}
+
+/// `yaml: unmarshal errors:\n  line 3: key "a" already set in map`
+fn twice(error: &serde_saphyr::Error) -> String {
+    match error {
+        serde_saphyr::Error::DuplicateMappingKey { key, location } => {
+            let key = meta::field::quote(key.as_deref().unwrap_or_default());
+            let line = location.line();
+            format!("yaml: unmarshal errors:\n  line {line}: key {key} already set in map")
+        }
+        other => format!("yaml: {other}"),
+    }
+}
+
+fn read(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Value, serde_saphyr::Error> {
+    let options = serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        duplicate_keys: duplicates,
+    };
+    let tree: Tree = serde_saphyr::from_str_with_options(text, options)?;
     Ok(tree.0)
 }
 
@@ -264,6 +296,18 @@ mod tests {
             })
         );
         assert!(parse("a: [").is_err());
+    }
+
+    #[test]
+    fn keys_that_stand_twice_are_named() {
+        let text = "a: 1\nb:\n  c: 1\n  c: 2\n";
+        let (value, words) = parse_lenient(text).expect("YAML");
+        assert_eq!(value, value!({"a": 1, "b": {"c": 2}}));
+        assert_eq!(
+            words.as_deref(),
+            Some("yaml: unmarshal errors:\n  line 4: key \"c\" already set in map")
+        );
+        assert!(parse(text).is_err());
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub struct Status {
     pub message: String,
     /// What it is about.
     pub details: Details,
+    /// Where a list can go on all the same; empty for nowhere.
+    pub continue_token: String,
 }
 
 /// What a failure is about.
@@ -159,6 +161,7 @@ impl Status {
             code: reason.code(),
             message: message.into(),
             details: Details::default(),
+            continue_token: String::new(),
         }
     }
 
@@ -188,6 +191,17 @@ impl Status {
             format!("{resource} \"{name}\" already exists"),
         )
         .about(resource, name)
+    }
+
+    /// The same for a name that was made: `…, the server was not able to
+    /// generate a unique name for the object`
+    pub fn generated_name_exists(resource: &GroupResource, name: &str) -> Self {
+        let message = format!(
+            "{resource} \"{name}\" already exists, the server was not able to generate a unique name for the object"
+        );
+        Status::new(Reason::AlreadyExists, message)
+            .about(resource, name)
+            .retry_after(1)
     }
 
     /// `Operation cannot be fulfilled on pods "x": why`
@@ -286,8 +300,14 @@ impl Status {
         if self.reason != Reason::Unknown {
             map.insert("reason", self.reason.as_str());
         }
-        if !self.details.is_empty() {
+        // What upstream's router answers has details that say nothing.
+        let is_routers = matches!(self.reason, Reason::NotFound | Reason::MethodNotAllowed);
+        if is_routers || !self.details.is_empty() {
             map.insert("details", self.details.to_value());
+        }
+        if !self.continue_token.is_empty() {
+            let metadata = map.object("metadata");
+            metadata.insert("continue", self.continue_token.as_str());
         }
         map.insert("code", i64::from(self.code));
         status

@@ -130,6 +130,12 @@ impl Map {
         Map { entries }
     }
 
+    /// From entries that are sorted by key already, each key once.
+    pub fn from_sorted(entries: Vec<(Str, Value)>) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "entries in order");
+        Map { entries }
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -29,17 +29,23 @@ impl Registry {
             crate::fields::updated(resource, call, self.clock().wall(), None, &mut object, "");
         }
         let generated = object.name().is_empty() && !object.meta_str("generateName").is_empty();
-        let tries = if generated { GENERATE_TRIES } else { 1 };
-        for _ in 1..tries {
+        if !generated {
+            return self.create_once(call, resource, namespace, object).await;
+        }
+        let mut taken = String::new();
+        for _ in 0..GENERATE_TRIES {
             match self
                 .create_once(call, resource, namespace, object.clone())
                 .await
             {
-                Err(status) if status.reason == meta::Reason::AlreadyExists => {}
+                Err(status) if status.reason == meta::Reason::AlreadyExists => {
+                    taken = status.details.name;
+                }
                 outcome => return outcome,
             }
         }
-        self.create_once(call, resource, namespace, object).await
+        let resource = resource.card().group_resource();
+        Err(Status::generated_name_exists(&resource, &taken))
     }
 
     async fn create_once(
@@ -188,10 +194,10 @@ pub(crate) fn check_namespace(
     let found = object.namespace();
     if !found.is_empty() && found != namespace {
         return Err(Status::bad_request(match resource.card().namespaced {
-            true => format!(
+            true => {
                 "the namespace of the provided object does not match the namespace sent on the request"
-            ),
-            false => "namespace may not be set on objects outside of namespaces".to_string(),
+            }
+            false => "namespace may not be set on objects outside of namespaces",
         }));
     }
     if resource.card().namespaced {

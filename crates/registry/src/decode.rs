@@ -40,18 +40,18 @@ pub fn decode(
     call: &Call<'_>,
 ) -> Result<Value, Status> {
     let card = kind.card();
-    let (mut object, duplicates) = read(card, body, format)?;
+    let (mut object, twice) = read(card, body, format)?;
     check_type(card, &object)?;
     let unknown = conform(kind, &mut object)?;
-    let odd = unknown
+    let unknown = unknown
         .into_iter()
         .map(|path| format!("unknown field \"{path}\""));
-    let odd = odd.chain(
-        duplicates
-            .into_iter()
-            .map(|path| format!("duplicate field \"{path}\"")),
-    );
-    settle(card, validation, odd.collect(), call)?;
+    settle(
+        card,
+        validation,
+        twice.into_iter().chain(unknown).collect(),
+        call,
+    )?;
     Ok(object)
 }
 
@@ -132,10 +132,15 @@ pub fn settle(
     Ok(())
 }
 
+/// The tree of a body, and words for each key that stands twice in it.
 fn read(card: &Card, body: &[u8], format: Format) -> Result<(Value, Vec<String>), Status> {
     match format {
         Format::Json => match codec::json::parse(body) {
-            Ok(parsed) => Ok((parsed.value, parsed.duplicates)),
+            Ok(parsed) => {
+                let twice = parsed.duplicates.into_iter();
+                let twice = twice.map(|path| format!("duplicate field \"{path}\""));
+                Ok((parsed.value, twice.collect()))
+            }
             Err(error) => Err(unrecognized(
                 card,
                 body,
@@ -145,9 +150,9 @@ fn read(card: &Card, body: &[u8], format: Format) -> Result<(Value, Vec<String>)
         Format::Yaml => {
             let text =
                 std::str::from_utf8(body).map_err(|e| unrecognized(card, body, &e.to_string()))?;
-            let value =
-                codec::yaml::parse(text).map_err(|e| unrecognized(card, body, &e.to_string()))?;
-            Ok((value, Vec::new()))
+            let (value, twice) = codec::yaml::parse_lenient(text)
+                .map_err(|e| unrecognized(card, body, &e.to_string()))?;
+            Ok((value, twice.into_iter().collect()))
         }
         Format::Protobuf => {
             let envelope =
@@ -262,7 +267,7 @@ mod tests {
         check(
             r#"{"metadata":{"name":"b","name":"a"},"x":1}"#,
             Strict,
-            r#"400 ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "x", duplicate field "metadata.name""#,
+            r#"400 ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: duplicate field "metadata.name", unknown field "x""#,
             &[],
         );
         check(

@@ -173,10 +173,10 @@ impl Registry {
         let kind = resource.hub();
         let grace = kind.grace(object, options.grace_period_seconds);
         if object.is_deleting() {
-            shorten(
-                object,
-                grace.filter(|_| options.grace_period_seconds.is_some()),
-            );
+            let asked = grace.filter(|_| options.grace_period_seconds.is_some());
+            if shorten(object, asked) == Pending::Still {
+                return;
+            }
         } else {
             let grace = grace.unwrap_or(0);
             let at = self.clock().wall() + SignedDuration::from_secs(grace);
@@ -216,15 +216,26 @@ impl Registry {
     }
 }
 
+/// Whether an object that is on its way out goes on as it did.
+#[derive(PartialEq, Eq)]
+enum Pending {
+    /// Its grace runs; nothing of it can be changed by another delete.
+    Still,
+    /// It has none, or less than before.
+    NoMore,
+}
+
 /// A second delete can shorten the grace, never lengthen it.
-fn shorten(object: &mut Value, grace: Option<i64>) {
-    let Some(grace) = grace else { return };
+fn shorten(object: &mut Value, grace: Option<i64>) -> Pending {
     let current = object
         .i64_at(&["metadata", "deletionGracePeriodSeconds"])
         .unwrap_or(0);
-    if grace >= current {
-        return;
+    if current == 0 {
+        return Pending::NoMore;
     }
+    let Some(grace) = grace.filter(|grace| *grace < current) else {
+        return Pending::Still;
+    };
     let at = time::parse(object.meta_str("deletionTimestamp"));
     let metadata = object.metadata_mut();
     if let Some(at) = at {
@@ -234,6 +245,7 @@ fn shorten(object: &mut Value, grace: Option<i64>) {
         );
     }
     metadata.insert("deletionGracePeriodSeconds", grace);
+    Pending::NoMore
 }
 
 /// The finalizers by which the garbage collector has its say.

@@ -134,10 +134,10 @@ impl Registry {
 
     /// Waits until the caches show at least this revision.
     pub(crate) async fn wait_seen(&self, revision: Revision) -> Result<(), Status> {
-        let mut seen = self.seen();
-        if *seen.borrow() >= revision {
+        if self.seen_now() >= revision {
             return Ok(());
         }
+        let mut seen = self.seen();
         self.ask_progress();
         let reached = self
             .clock()
@@ -146,7 +146,7 @@ impl Registry {
         match reached {
             Ok(Ok(_)) => Ok(()),
             _ => {
-                let current = *self.seen().borrow();
+                let current = self.seen_now();
                 Err(crate::read::too_large(revision, current))
             }
         }

@@ -106,9 +106,19 @@ impl Registry {
     pub async fn list(&self, resource: &Resource, query: &ListQuery) -> Result<Listed, Status> {
         if !query.continue_token.is_empty() {
             let token = token::read(&query.continue_token)?;
-            return self
-                .list_from_store(resource, query, Some(token.revision), Some(&token.after))
+            let listed = self
+                .list_from_store(resource, query, token.revision, Some(&token.after))
                 .await;
+            return listed.map_err(|status| match status.reason {
+                Reason::Expired => Status {
+                    continue_token: token::write(&token::Token {
+                        revision: None,
+                        ..token
+                    }),
+                    ..status
+                },
+                _ => status,
+            });
         }
         match query.freshness {
             Freshness::Exact(revision) => {
@@ -145,7 +155,7 @@ impl Registry {
 
     fn list_from_cache(&self, resource: &Resource, query: &ListQuery) -> Result<Listed, Status> {
         // What was seen before the snapshot is in it.
-        let seen = *self.seen().borrow();
+        let seen = self.seen_now();
         let (objects, last, _) = resource
             .cache
             .snapshot(&keys::span(&resource.prefix, &query.selection.namespace));
@@ -194,14 +204,14 @@ impl Registry {
         };
         loop {
             let mut range = Range::new(span.clone());
-            range.at = at.filter(|r| *r > Revision::ZERO);
+            range.at = at;
             range.limit = (query.limit > 0).then_some(query.limit);
             let page = self
                 .store()
                 .range(range)
                 .await
                 .map_err(|e| expired(e, query))?;
-            listed.revision = at.filter(|r| *r > Revision::ZERO).unwrap_or(page.revision);
+            listed.revision = at.unwrap_or(page.revision);
             let mut left = page.count;
             for record in &page.records {
                 left -= 1;
@@ -232,7 +242,7 @@ fn end_of(items: &[Arc<Stored>], prefix: &str, revision: Revision) -> String {
         .last()
         .map(|o| String::from_utf8_lossy(&o.key[prefix.len()..]).into_owned());
     token::write(&token::Token {
-        revision,
+        revision: Some(revision),
         after: last.unwrap_or_default(),
     })
 }

@@ -186,6 +186,11 @@ impl Registry {
         self.seen.subscribe()
     }
 
+    /// How far the caches are at this moment.
+    pub fn seen_now(&self) -> Revision {
+        *self.seen.borrow()
+    }
+
     pub(crate) fn set_seen(&self, revision: Revision) {
         self.seen.send_if_modified(|seen| {
             let moves = revision > *seen;

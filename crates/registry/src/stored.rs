@@ -271,6 +271,18 @@ impl Term {
     }
 }
 
+/// Where the stored form of a kind keeps a selectable field.
+fn index(kind: &dyn Kind, name: &str) -> Option<usize> {
+    if !kind.selectable().contains(&name) {
+        return None;
+    }
+    let of = |kind: &dyn Kind, name: &str| kind.selectable().iter().position(|f| *f == name);
+    match kind.hub() {
+        Some(hub) => of(hub.kind(), &hub.hub_field(name)),
+        None => of(kind, name),
+    }
+}
+
 impl Selection {
     /// From what a request asks. Fails on a field by which this kind cannot be
     /// selected, naming it.
@@ -285,10 +297,7 @@ impl Selection {
             let which = match name.as_str() {
                 "metadata.name" => Which::Name,
                 "metadata.namespace" => Which::Namespace,
-                other => match kind.selectable().iter().position(|f| *f == other) {
-                    Some(i) => Which::Indexed(i),
-                    None => return Err(other.to_string()),
-                },
+                other => Which::Indexed(index(kind, other).ok_or_else(|| other.to_string())?),
             };
             terms.push(Term {
                 which,

@@ -9,14 +9,15 @@ use store::Revision;
 /// The end of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// What all pages show; zero for the present.
-    pub(crate) revision: Revision,
+    /// What all pages show; none for whatever there is when it is asked for.
+    pub(crate) revision: Option<Revision>,
     /// The key of the last item, without the kind's prefix.
     pub(crate) after: String,
 }
 
 pub(crate) fn write(token: &Token) -> String {
-    let text = value!({"v": "meta.k8s.io/v1", "rv": token.revision.0 as i64, "start": token.after.as_str()});
+    let revision = token.revision.map_or(-1, |revision| revision.0 as i64);
+    let text = value!({"v": "meta.k8s.io/v1", "rv": revision, "start": token.after.as_str()});
     URL_SAFE_NO_PAD.encode(text.to_json())
 }
 
@@ -30,15 +31,20 @@ pub(crate) fn read(text: &str) -> Result<Token, Status> {
         return Err(invalid("server does not recognize this encoded version"));
     }
     let after = value.str_at(&["start"]);
-    let revision = value.i64_at(&["rv"]).and_then(|rv| u64::try_from(rv).ok());
-    let Some(revision) = revision else {
-        return Err(invalid("incorrect encoded start resourceVersion"));
+    let revision = match value.i64_at(&["rv"]) {
+        Some(-1) => None,
+        Some(rv) if rv > 0 => Some(Revision(rv as u64)),
+        _ => {
+            return Err(invalid(
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ));
+        }
     };
     if after.is_empty() || after.split('/').any(|part| part == "..") {
         return Err(invalid("incorrect encoded start key"));
     }
     Ok(Token {
-        revision: Revision(revision),
+        revision,
         after: after.into(),
     })
 }
@@ -49,11 +55,13 @@ mod tests {
 
     #[test]
     fn tokens_go_there_and_back() {
-        let token = Token {
-            revision: Revision(7),
-            after: "default/a".into(),
-        };
-        assert_eq!(read(&write(&token)).ok(), Some(token));
+        for revision in [Some(Revision(7)), None] {
+            let token = Token {
+                revision,
+                after: "default/a".into(),
+            };
+            assert_eq!(read(&write(&token)).ok(), Some(token));
+        }
         for rubbish in ["", "x", "e30", "!!!"] {
             assert_eq!(read(rubbish).map_err(|s| s.code), Err(400), "{rubbish}");
         }

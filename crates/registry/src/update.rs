@@ -106,6 +106,10 @@ impl Registry {
         let old = written::serve(resource, written::read(resource, record)?);
         let mut object = change.apply(Some(&old))?;
         let insists = check_version(resource, aim.name, &object, &old)?;
+        if !insists {
+            let version = old.resource_version();
+            object.metadata_mut().insert("resourceVersion", version);
+        }
         crate::create::check_namespace(resource, aim.namespace, &mut object)?;
         restore(resource, aim, &mut object, &old);
         resource.kind.default(&mut object);

@@ -21,8 +21,11 @@ const BATCH: usize = 256;
 /// Where a watch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// With all there is, as ADDED.
-    Everything,
+    /// With all there is, as ADDED; as fresh as can be, or whatever is at hand.
+    Everything {
+        /// Nothing that was written before may be missing.
+        fresh: bool,
+    },
     /// With all there is, and a bookmark that says so (`sendInitialEvents`),
     /// not older than a revision.
     InitialEvents(Revision),
@@ -97,17 +100,18 @@ impl Registry {
             selection: query.selection,
             bookmarks: query.bookmarks,
             ended: false,
+            floor: Revision::ZERO,
         };
         match query.start {
-            Start::Everything => watcher.begin_with_all(None),
+            Start::Everything { fresh } => {
+                if fresh {
+                    self.wait_now(Revision::ZERO).await?;
+                }
+                watcher.begin_with_all(false);
+            }
             Start::InitialEvents(revision) => {
-                let now = self
-                    .store()
-                    .revision()
-                    .await
-                    .map_err(crate::failure::store)?;
-                self.wait_seen(now.max(revision)).await?;
-                watcher.begin_with_all(Some(()));
+                self.wait_now(revision).await?;
+                watcher.begin_with_all(query.bookmarks);
             }
             Start::Now => watcher.begin_after(None),
             Start::After(revision) => watcher.begin_after(Some(revision)),
@@ -116,6 +120,13 @@ impl Registry {
             let notice = watcher.next().await?;
             Some((notice, watcher))
         }))
+    }
+
+    /// Waits until the caches show all that was written, and a revision.
+    async fn wait_now(&self, revision: Revision) -> Result<(), Status> {
+        let now = self.store().revision().await;
+        let now = now.map_err(crate::failure::store)?;
+        self.wait_seen(now.max(revision)).await
     }
 }
 
@@ -128,11 +139,13 @@ struct Watcher {
     ready: VecDeque<Notice>,
     bookmarks: bool,
     ended: bool,
+    /// What happened up to here is not told, though it has yet to happen.
+    floor: Revision,
 }
 
 impl Watcher {
-    fn begin_with_all(&mut self, announce: Option<()>) {
-        let seen = *self.registry.seen().borrow();
+    fn begin_with_all(&mut self, announce: bool) {
+        let seen = self.registry.seen_now();
         let span = keys::span(&self.resource.prefix, &self.selection.namespace);
         let (objects, last, cursor) = self.resource.cache.snapshot(&span);
         self.cursor = Some(cursor);
@@ -141,7 +154,7 @@ impl Watcher {
                 self.tell(NoticeKind::Added, object, None);
             }
         }
-        if announce.is_some() {
+        if announce {
             self.ready.push_back(self.bookmark(seen.max(last), true));
         }
     }
@@ -152,7 +165,10 @@ impl Watcher {
             None => Ok(self.resource.cache.snapshot(&keys::span("\u{0}", "")).2),
         };
         match from {
-            Ok(cursor) => self.cursor = Some(cursor),
+            Ok(cursor) => {
+                self.cursor = Some(cursor);
+                self.floor = revision.unwrap_or_default();
+            }
             Err(too_old) => self.fail(revision.unwrap_or_default(), too_old),
         }
     }
@@ -175,9 +191,8 @@ impl Watcher {
             }
             // Marked as seen before reading, so that nothing slips between.
             self.head.borrow_and_update();
-            let seen = *self.registry.seen().borrow();
             match self.resource.cache.read_from(&mut cursor, BATCH) {
-                Ok(events) if events.is_empty() => self.wait(seen).await,
+                Ok(events) if events.is_empty() => self.wait().await,
                 Ok(events) => {
                     self.cursor = Some(cursor);
                     for event in events {
@@ -190,22 +205,35 @@ impl Watcher {
     }
 
     /// Waits for something new; with bookmarks on, no longer than a minute.
-    async fn wait(&mut self, seen: Revision) {
+    async fn wait(&mut self) {
         let clock = self.registry.clock().clone();
         match self.bookmarks {
             true => match clock.timeout(BOOKMARK_EVERY, self.head.changed()).await {
                 Ok(changed) => self.ended = changed.is_err(),
-                Err(_) => {
-                    let bookmark = self.bookmark(seen, false);
-                    self.ready.push_back(bookmark);
-                }
+                Err(_) => self.mark(),
             },
             false => self.ended = self.head.changed().await.is_err(),
         }
     }
 
+    /// Says how far all is told, when all is.
+    fn mark(&mut self) {
+        let seen = self.registry.seen_now();
+        let Some(mut cursor) = self.cursor else {
+            return;
+        };
+        let next = self.resource.cache.read_from(&mut cursor, 1);
+        if next.is_ok_and(|events| events.is_empty()) {
+            let bookmark = self.bookmark(seen.max(self.floor), false);
+            self.ready.push_back(bookmark);
+        }
+    }
+
     /// What an event means to this selection.
     fn take(&mut self, event: &Event) {
+        if event.revision <= self.floor {
+            return;
+        }
         let is_in = event
             .current
             .as_ref()

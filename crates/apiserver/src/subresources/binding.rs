@@ -18,8 +18,8 @@ pub(super) async fn serve(
     _resource: &Arc<Resource>,
     request: Request,
 ) -> Result<Answer, Status> {
-    let call = options::write(&request.user, &request.query, request.user_agent())?;
-    let validation = options::validation(&request.query)?;
+    let call = options::write(&request)?;
+    let validation = options::validation(&request)?;
     let format = negotiate::content(&request.headers)?;
     let form = negotiate::plain(&request.headers);
     let kind = &api::core::binding::Binding;

@@ -10,7 +10,7 @@ mod token;
 
 use crate::answer::Answer;
 use crate::server::Server;
-use crate::stack::{Request, no_such_path};
+use crate::stack::Request;
 use crate::verbs;
 use api::Door;
 use futures::future::BoxFuture;
@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     let card = resource.card();
     let name = request.info.subresource.as_str();
     let Some(known) = card.subresource(name) else {
-        return Ok(no_such_path());
+        return Err(Status::no_such_path());
     };
     if !known.verbs.contains(&request.info.verb) {
         return Ok(verbs::not_allowed(&request));

@@ -21,7 +21,7 @@ pub(super) async fn serve(
     request: Request,
 ) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
-    let call = options::write(&request.user, &request.query, request.user_agent())?;
+    let call = options::write(&request)?;
     let info = &request.info;
     let scale = match info.verb {
         "get" => scale_of(

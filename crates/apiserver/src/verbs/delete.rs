@@ -38,7 +38,7 @@ pub(crate) async fn serve(
     request: Request,
 ) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
-    let mut call = options::write(&request.user, &request.query, request.user_agent())?;
+    let mut call = options::write(&request)?;
     let delete = options::delete(&request.query, body(&request)?.as_ref(), &mut call)?;
     let info = &request.info;
     let deleted = server
@@ -79,7 +79,7 @@ pub(crate) async fn serve_collection(
     request: Request,
 ) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
-    let mut call = options::write(&request.user, &request.query, request.user_agent())?;
+    let mut call = options::write(&request)?;
     let delete = options::delete(&request.query, body(&request)?.as_ref(), &mut call)?;
     let selection = options::selection(resource, &request.info.namespace, "", &request.query)?;
     let deleted = server

@@ -10,7 +10,7 @@ pub(crate) mod watch;
 
 use crate::answer::Answer;
 use crate::server::Server;
-use crate::stack::{Request, no_such_path};
+use crate::stack::Request;
 use crate::{negotiate, present};
 use http::StatusCode;
 use meta::{Reason, Status};
@@ -29,6 +29,7 @@ pub(crate) async fn serve(
     let is_served = card.verbs.names().contains(&verb);
     let is_collection = info.name.is_empty();
     match (verb, is_collection) {
+        _ if !names_place && !is_collection => Err(Status::no_such_path()),
         _ if !is_served => Ok(not_allowed(&request)),
         ("list", true) => list::serve(server, resource, request).await,
         ("watch", _) => watch::serve(server, resource, request).await,
@@ -43,11 +44,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// 405, and 404 for methods that nothing could serve.
+/// 405
 pub(crate) fn not_allowed(request: &Request) -> Answer {
-    if request.info.verb.is_empty() {
-        return no_such_path();
-    }
     let message = "the server does not allow this method on the requested resource";
     let status = Status::new(Reason::MethodNotAllowed, message);
     present::status(negotiate::plain(&request.headers), status)

@@ -33,8 +33,8 @@ pub(crate) async fn serve(
     door: Door,
 ) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
-    let call = options::write(&request.user, &request.query, request.user_agent())?;
-    let validation = options::validation(&request.query)?;
+    let call = options::write(&request)?;
+    let validation = options::validation(&request)?;
     let kind = kind(&request)?;
     check_options(kind, &request)?;
     let info = &request.info;
@@ -58,7 +58,13 @@ pub(crate) async fn serve(
             .update(&call, resource, aim, &change)
             .await?
     } else {
-        let patch = read(&request.body)?;
+        let (patch, twice) = read(&request.body)?;
+        let odd = Odd {
+            kind,
+            patch: &patch,
+            twice: &twice,
+            validation,
+        };
         let aim = Aim {
             namespace: &info.namespace,
             name: &info.name,
@@ -75,12 +81,7 @@ pub(crate) async fn serve(
             };
             let mut object = old.clone();
             patched(resource, kind, &mut object, &patch)?;
-            let unknown = decode::conform(&*resource.kind, &mut object)?;
-            let odd = unknown
-                .into_iter()
-                .map(|path| format!("unknown field \"{path}\""))
-                .collect();
-            decode::settle(resource.card(), validation, odd, &call)?;
+            odd.conform(resource, &mut object, &call)?;
             super::update::check_name(&object, &info.name)?;
             Ok(object)
         };
@@ -149,9 +150,81 @@ fn check_options(kind: Kind, request: &Request) -> Result<(), Status> {
     }
 }
 
-fn read(body: &[u8]) -> Result<Value, Status> {
-    codec::json::parse_value(body)
-        .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))
+/// The patch, and where it has a key twice.
+fn read(body: &[u8]) -> Result<(Value, Vec<String>), Status> {
+    let parsed = codec::json::parse(body)
+        .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
+    Ok((parsed.value, parsed.duplicates))
+}
+
+/// What may be odd about a patch and what it makes of an object.
+struct Odd<'a> {
+    kind: Kind,
+    patch: &'a Value,
+    twice: &'a [String],
+    validation: Validation,
+}
+
+impl Odd<'_> {
+    /// Makes the patched object conform to its kind, or says what is wrong.
+    fn conform(
+        &self,
+        resource: &Resource,
+        object: &mut Value,
+        call: &Call<'_>,
+    ) -> Result<(), Status> {
+        let card = resource.card();
+        let shown = match self.kind {
+            Kind::Strategic => go_syntax(self.patch),
+            _ => object.to_json(),
+        };
+        let unknown = codec::conform(object, card.schema).map_err(|e| invalid(&shown, &e))?;
+        object.set_gvk(&card.gvk());
+        let twice = self.twice.iter();
+        let odd = twice.map(|path| format!("duplicate field \"{path}\""));
+        let unknown = unknown
+            .iter()
+            .map(|path| format!("unknown field \"{path}\""));
+        let odd: Vec<String> = odd.chain(unknown).collect();
+        match self.validation {
+            Validation::Strict if !odd.is_empty() => {
+                let why = format!("strict decoding error: {}", odd.join(", "));
+                Err(invalid(&shown, &why))
+            }
+            Validation::Warn => {
+                odd.into_iter().for_each(|warning| call.warn(warning));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// ` "" is invalid: patch: Invalid value: "…": why`
+fn invalid(shown: &str, why: &dyn std::fmt::Display) -> Status {
+    let error = FieldError::invalid(&Path::new("patch"), shown, why.to_string());
+    let nameless = GroupVersionKind::new("", "", "");
+    Status::invalid(&nameless, "", &Errors(vec![error]))
+}
+
+/// A tree as Go's `%+v` prints maps: `map[a:1 b:[x y]]`.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::String(text) => text.to_string(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_syntax).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let entries: Vec<String> = map
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", go_syntax(value)))
+                .collect();
+            format!("map[{}]", entries.join(" "))
+        }
+        other => other.to_json(),
+    }
 }
 
 fn patched(
@@ -178,6 +251,10 @@ fn patched(
 fn refused(error: patch::Error) -> Status {
     match error {
         patch::Error::Malformed(why) => Status::bad_request(why),
+        patch::Error::TooLarge(why) => Status::new(
+            Reason::RequestEntityTooLarge,
+            format!("Request entity too large: {why}"),
+        ),
         patch::Error::DoesNotApply(why) => Status::new(
             Reason::Invalid,
             "the server rejected our request due to an error in our request",
@@ -194,16 +271,42 @@ fn read_apply(
     validation: Validation,
     call: &Call<'_>,
 ) -> Result<Value, Status> {
+    let unreadable =
+        |why: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {why}"));
+    let text = std::str::from_utf8(&request.body).map_err(|e| unreadable(&e))?;
+    let (mut config, twice) = codec::yaml::parse_lenient(text).map_err(|e| unreadable(&e))?;
+    check_config(resource, &config)?;
+    let unknown = decode::conform(&*resource.kind, &mut config)?;
+    if !unknown.is_empty() {
+        return Err(undeclared(resource, &config, &unknown));
+    }
+    match (validation, twice) {
+        (Validation::Strict, Some(why)) => {
+            return Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {why}"
+            )));
+        }
+        (Validation::Warn, Some(why)) => {
+            call.warn(format!("error converting YAML to JSON: {why}"));
+        }
+        _ => {}
+    }
+    if config.name().is_empty() {
+        config
+            .metadata_mut()
+            .insert("name", request.info.name.as_str());
+    }
+    super::update::check_name(&config, &request.info.name)?;
+    Ok(config)
+}
+
+/// A configuration says of what kind it is, and nothing of owners.
+fn check_config(resource: &Resource, config: &Value) -> Result<(), Status> {
     let card = resource.card();
-    let text = std::str::from_utf8(&request.body)
-        .map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
-    let mut config = codec::yaml::parse(text)
-        .map_err(|e| Status::bad_request(format!("error decoding YAML: {e}")))?;
     match config.gvk() {
         Some(gvk) if gvk == card.gvk() => {}
         Some(gvk) => {
-            let (group, found, wanted) = (&gvk.group, gvk.group_version(), card.group_version());
-            let _ = group;
+            let (found, wanted) = (gvk.group_version(), card.group_version());
             return Err(Status::bad_request(match gvk.kind == card.kind {
                 true => format!(
                     "Incorrect version specified in apply patch. Specified patch version: {found}, expected: {wanted}"
@@ -213,42 +316,24 @@ fn read_apply(
         }
         None => return Err(Status::bad_request("invalid object type: /, Kind=")),
     }
-    if !config
-        .metadata()
-        .and_then(|m| m.get("managedFields"))
-        .is_none_or(Value::is_null)
-    {
-        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    let managers = config.metadata().and_then(|m| m.get("managedFields"));
+    match managers.is_none_or(Value::is_null) {
+        true => Ok(()),
+        false => Err(Status::bad_request("metadata.managedFields must be nil")),
     }
-    let unknown = decode::conform(&*resource.kind, &mut config)?;
-    if let Some(path) = unknown.first() {
-        let odd = unknown
-            .iter()
-            .map(|path| format!("unknown field \"{path}\""))
-            .collect();
-        decode::settle(
-            card,
-            if validation == Validation::Strict {
-                validation
-            } else {
-                Validation::Ignore
-            },
-            odd,
-            call,
-        )?;
-        let (namespace, name) = (&request.info.namespace, &request.info.name);
-        let message = format!(
-            "failed to create typed patch object ({namespace}/{name}; {}, Kind={}): .{path}: field not declared in schema",
-            card.group_version(),
-            card.kind
-        );
-        return Err(Status::new(Reason::Unknown, message));
-    }
-    if config.name().is_empty() {
-        config
-            .metadata_mut()
-            .insert("name", request.info.name.as_str());
-    }
-    super::update::check_name(&config, &request.info.name)?;
-    Ok(config)
+}
+
+/// Follows structured-merge-diff's typed/helpers.go in how many errors are one.
+fn undeclared(resource: &Resource, config: &Value, unknown: &[String]) -> Status {
+    let lines: Vec<String> = unknown
+        .iter()
+        .map(|path| format!(".{path}: field not declared in schema"))
+        .collect();
+    let why = match lines.as_slice() {
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    let (namespace, name, gvk) = (config.namespace(), config.name(), resource.card().gvk());
+    let message = format!("failed to create typed patch object ({namespace}/{name}; {gvk}): {why}");
+    Status::new(Reason::Unknown, message)
 }

@@ -18,8 +18,8 @@ pub(crate) async fn serve(
     door: Door,
 ) -> Result<Answer, Status> {
     let form = negotiate::accept(&request.headers)?;
-    let call = options::write(&request.user, &request.query, request.user_agent())?;
-    let validation = options::validation(&request.query)?;
+    let call = options::write(&request)?;
+    let validation = options::validation(&request)?;
     let format = negotiate::content(&request.headers)?;
     let object = decode::decode(&*resource.kind, &request.body, format, validation, &call)?;
     let info = &request.info;

@@ -9,7 +9,8 @@ fn minimal(card: &Card) -> Value {
     let pod = || value!({"containers": [{"name": "c", "image": "i"}]});
     let template = || value!({"metadata": {"labels": {"a": "b"}}, "spec": pod()});
     let selector = || value!({"matchLabels": {"a": "b"}});
-    let role = |kind: &str| value!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "r"});
+    let role =
+        |kind: &str| value!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "r"});
     let regarding = || value!({"kind": "Pod", "namespace": "ns", "name": "p"});
     match (card.group, card.kind) {
         ("", "Event") => value!({"involvedObject": regarding(), "reason": "R", "type": "Normal"}),
@@ -104,17 +105,26 @@ async fn round(kind: &dyn Kind, card: &Card) {
     let one = format!("{all}/{}", name(card));
     let mut told = cluster.watch(&format!("{all}?watch=1"), &[]).await;
 
-    let dry = cluster.post(&format!("{all}?dryRun=All"), &object(card)).await;
+    let dry = cluster
+        .post(&format!("{all}?dryRun=All"), &object(card))
+        .await;
     assert_eq!(dry.code, 201, "{what} {}", dry.text());
     assert_eq!(cluster.get(&one).await.code, 404, "{what}");
     let created = cluster.post(&all, &object(card)).await;
     assert_eq!(created.code, 201, "{what} {}", created.text());
     let created = created.value();
     for key in ["uid", "creationTimestamp", "resourceVersion"] {
-        assert!(!created.str_at(&["metadata", key]).is_empty(), "{what} {key}");
+        assert!(
+            !created.str_at(&["metadata", key]).is_empty(),
+            "{what} {key}"
+        );
     }
     assert!(
-        cluster.post(&all, &object(card)).await.failure().starts_with("409 AlreadyExists"),
+        cluster
+            .post(&all, &object(card))
+            .await
+            .failure()
+            .starts_with("409 AlreadyExists"),
         "{what}"
     );
     let read = cluster.get(&one).await.ok();
@@ -122,7 +132,11 @@ async fn round(kind: &dyn Kind, card: &Card) {
     let listed = cluster.get(&all).await.ok();
     assert_eq!(listed.str_at(&["kind"]), format!("{}List", card.kind));
     let mut item = listed.items_at(&["items"])[0].clone();
-    assert_eq!(item.get("kind"), None, "{what}: items do not say what they are");
+    assert_eq!(
+        item.get("kind"),
+        None,
+        "{what}: items do not say what they are"
+    );
     item.set_at(&["kind"], card.kind);
     item.set_at(&["apiVersion"], card.group_version().to_string());
     assert_eq!(item, read, "{what}");
@@ -136,8 +150,16 @@ async fn round(kind: &dyn Kind, card: &Card) {
     check_shapes(&cluster, kind, &all, &one).await;
 
     let stale = cluster.put(&one, &read).await;
-    assert!(stale.failure().starts_with("409 Conflict"), "{what} {}", stale.text());
-    let gone = cluster.delete(&format!("{one}?gracePeriodSeconds=0&propagationPolicy=Background")).await;
+    assert!(
+        stale.failure().starts_with("409 Conflict"),
+        "{what} {}",
+        stale.text()
+    );
+    let gone = cluster
+        .delete(&format!(
+            "{one}?gracePeriodSeconds=0&propagationPolicy=Background"
+        ))
+        .await;
     assert_eq!(gone.code, 200, "{what} {}", gone.text());
     if card.kind != "Namespace" {
         assert_eq!(cluster.get(&one).await.code, 404, "{what}");
@@ -159,7 +181,11 @@ async fn check_patches(cluster: &Cluster, card: &Card, one: &str, read: &Value) 
     ] {
         let patched = cluster.patch(kind, one, &patch).await;
         let patched = patched.ok();
-        assert_eq!(patched.at(&["metadata", "annotations", "l"]), Some(&kind.into()), "{what}");
+        assert_eq!(
+            patched.at(&["metadata", "annotations", "l"]),
+            Some(&kind.into()),
+            "{what}"
+        );
         let mut expected = read.clone();
         expected.set_at(&["metadata", "annotations", "l"], kind);
         assert_eq!(settled(&patched), settled(&expected), "{what} {kind}");
@@ -194,33 +220,68 @@ async fn check_apply(cluster: &Cluster, card: &Card, all: &str) {
     let refused = cluster
         .apply(&format!("{all}/{other}?fieldManager=b"), &config)
         .await;
-    assert!(refused.failure().starts_with("409 Conflict: Apply failed with 1 conflict"), "{what}");
+    assert!(
+        refused
+            .failure()
+            .starts_with("409 Conflict: Apply failed with 1 conflict"),
+        "{what}"
+    );
     config.make_object().remove("spec");
     let url = format!("{all}/{other}?fieldManager=b&force=true");
     let forced = cluster.apply(&url, &config).await.ok();
     assert_eq!(forced.str_at(&["metadata", "labels", "x"]), "2", "{what}");
-    let gone = cluster.delete(&format!("{all}/{other}?gracePeriodSeconds=0&propagationPolicy=Background")).await;
+    let gone = cluster
+        .delete(&format!(
+            "{all}/{other}?gracePeriodSeconds=0&propagationPolicy=Background"
+        ))
+        .await;
     assert_eq!(gone.code, 200, "{what}");
 }
 
 async fn check_shapes(cluster: &Cluster, kind: &dyn Kind, all: &str, one: &str) {
     let what = kind.card().gvk();
-    let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")];
+    let table = [(
+        "accept",
+        "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+    )];
     for url in [all, one] {
         let found = cluster.ask("GET", url, &table, "").await.ok();
         assert_eq!(found.str_at(&["kind"]), "Table", "{what}");
         let row = found.items_at(&["rows"])[0].clone();
         let columns = found.items_at(&["columnDefinitions"]);
         assert_eq!(row.items_at(&["cells"]).len(), columns.len(), "{what}");
-        assert_eq!(row.str_at(&["object", "kind"]), "PartialObjectMetadata", "{what}");
+        assert_eq!(
+            row.str_at(&["object", "kind"]),
+            "PartialObjectMetadata",
+            "{what}"
+        );
     }
-    let partial = [("accept", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")];
+    let partial = [(
+        "accept",
+        "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+    )];
     let found = cluster.ask("GET", one, &partial, "").await.ok();
     assert_eq!(found.str_at(&["kind"]), "PartialObjectMetadata", "{what}");
-    let many = [("accept", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")];
+    let many = [(
+        "accept",
+        "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+    )];
     let found = cluster.ask("GET", all, &many, "").await.ok();
-    assert_eq!(found.str_at(&["kind"]), "PartialObjectMetadataList", "{what}");
-    assert_eq!(found.items_at(&["items"])[0].str_at(&["kind"]), "PartialObjectMetadata", "{what}");
-    let yaml = cluster.ask("GET", one, &[("accept", "application/yaml")], "").await;
-    assert_eq!(codec::yaml::parse(&yaml.text()).expect("YAML"), cluster.get(one).await.value());
+    assert_eq!(
+        found.str_at(&["kind"]),
+        "PartialObjectMetadataList",
+        "{what}"
+    );
+    assert_eq!(
+        found.items_at(&["items"])[0].str_at(&["kind"]),
+        "PartialObjectMetadata",
+        "{what}"
+    );
+    let yaml = cluster
+        .ask("GET", one, &[("accept", "application/yaml")], "")
+        .await;
+    assert_eq!(
+        codec::yaml::parse(&yaml.text()).expect("YAML"),
+        cluster.get(one).await.value()
+    );
 }

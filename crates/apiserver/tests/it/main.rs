@@ -1,6 +1,11 @@
 //! What clients see: a stock kubectl against the API server.
 
 mod cluster;
+mod deletes;
+mod failures;
+mod kinds;
 mod kubectl;
+mod lists;
 mod openapi;
 mod protobuf;
+mod watches;

@@ -113,11 +113,10 @@ async fn watches_are_framed_messages() {
             panic!("no stream of bytes");
         };
         let frame = frames.next().await.expect("a frame").expect("bytes");
-        let (event, object, rest) = protobuf::read_event(&frame)
-            .expect("a frame")
-            .expect("a whole one");
-        assert_eq!((event.as_str(), rest.len()), ("ADDED", 0));
-        let object = read(object);
+        let event = protobuf::read_event(&frame).expect("a frame");
+        let event = event.expect("a whole frame");
+        assert_eq!((event.kind.as_str(), event.rest.len()), ("ADDED", 0));
+        let object = read(event.object);
         assert_eq!(object.str_at(&["kind"]), kind);
         assert_eq!(object.str_at(&["metadata", "name"]), "a");
     }

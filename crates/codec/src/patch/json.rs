@@ -17,7 +17,7 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Error> {
     };
     if operations.len() > OPERATIONS_MAX {
         let found = operations.len();
-        return Err(Error::Malformed(format!(
+        return Err(Error::TooLarge(format!(
             "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {found}"
         )));
     }

@@ -11,6 +11,9 @@ pub enum Error {
     /// The patch itself is malformed: upstream answers 400.
     #[error("{0}")]
     Malformed(String),
+    /// The patch asks too much: upstream answers 413.
+    #[error("{0}")]
+    TooLarge(String),
     /// The patch does not fit the object: upstream answers 422.
     #[error("{0}")]
     DoesNotApply(String),

@@ -36,6 +36,9 @@ impl Hub for EventHub {
             found.map_or(name, |(here, _)| here)
         })
     }
+    fn hub_field(&self, name: &str) -> String {
+        core_name(name)
+    }
 }
 
 fn rename(object: Value, gvk: &GroupVersionKind, name: impl Fn(&str) -> &str) -> Value {
