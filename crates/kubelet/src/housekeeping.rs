@@ -163,7 +163,8 @@ async fn remove_dead(cx: &Context) {
         if container.state == ContainerState::Running {
             running += 1;
         }
-        if container.state == ContainerState::Exited {
+        // Also those that were made and never started, when a kubelet died in between.
+        if container.state != ContainerState::Running {
             let uid = container.labels.get(crate::labels::POD_UID).cloned();
             let key = (uid.unwrap_or_default(), container.name.clone());
             let entry = (container.created_ns, container.id.clone());

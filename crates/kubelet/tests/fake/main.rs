@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod crashes;
 mod ends;
 mod lives;
 mod node;
@@ -82,6 +83,10 @@ impl Below {
     }
 
     async fn start(self) -> Node {
+        self.start_seeded(7).await
+    }
+
+    async fn start_seeded(self, seed: u64) -> Node {
         let Below {
             api,
             runtime,
@@ -93,7 +98,7 @@ impl Below {
         config.node_ips = vec!["192.0.2.1".into()];
         config.resolv_conf = temp.path().join("resolv.conf");
         let supervisor = Supervisor::new("kubelet");
-        let rng = Rng::seeded(7);
+        let rng = Rng::seeded(seed);
         let informers = Factory::new(
             api.client(),
             clock.clone(),
@@ -144,9 +149,9 @@ impl Node {
         Below::new().start().await
     }
 
-    /// Ends the kubelet and leaves what is below.
+    /// Ends the kubelet, wherever it stands, and leaves what is below.
     async fn stop(self) -> Below {
-        self.supervisor.shutdown(Duration::from_secs(5)).await;
+        self.supervisor.shutdown(Duration::ZERO).await;
         Below {
             api: self.api,
             runtime: self.runtime,
