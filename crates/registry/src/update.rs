@@ -40,6 +40,9 @@ pub struct Aim<'a> {
     pub door: Door,
     /// The change sets `managedFields` itself, as apply does.
     pub owns_fields: bool,
+    /// The change is made anew from what is there, as a patch is: losing a race
+    /// against another write is no conflict.
+    pub follows: bool,
     /// An absent object is made, where the kind or the verb allows it.
     pub may_create: bool,
 }
@@ -149,8 +152,16 @@ impl Registry {
             .validate(&request, &object, Some(&old), self, &mut warnings)
             .await?;
         warnings.into_iter().for_each(|w| call.warn(w));
-        self.swap(call, resource, object, key, record, txn, insists)
-            .await
+        self.swap(
+            call,
+            resource,
+            object,
+            key,
+            record,
+            txn,
+            insists && !aim.follows,
+        )
+        .await
     }
 
     #[expect(

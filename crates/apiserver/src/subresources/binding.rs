@@ -72,6 +72,7 @@ async fn bind(
         name,
         door: Door::Other("binding"),
         owns_fields: false,
+        follows: true,
         may_create: false,
     };
     server.registry.update(call, &pods, aim, &change).await?;

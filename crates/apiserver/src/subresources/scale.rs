@@ -134,6 +134,7 @@ async fn write(
         name,
         door: Door::Other("scale"),
         owns_fields: false,
+        follows: true,
         may_create: false,
     };
     let written = server.registry.update(call, resource, aim, &apply).await?;

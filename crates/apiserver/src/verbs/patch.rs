@@ -48,6 +48,7 @@ pub(crate) async fn serve(
             name: &info.name,
             door,
             owns_fields: true,
+            follows: true,
             may_create: true,
         };
         let change = |live: Option<&Value>| {
@@ -70,6 +71,7 @@ pub(crate) async fn serve(
             name: &info.name,
             door,
             owns_fields: false,
+            follows: true,
             may_create: false,
         };
         let change = |old: Option<&Value>| {

@@ -29,6 +29,7 @@ pub(crate) async fn serve(
         name: &info.name,
         door,
         owns_fields: false,
+        follows: false,
         may_create: false,
     };
     let change = |_: Option<&Value>| Ok(object.clone());
