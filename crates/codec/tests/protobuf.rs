@@ -5,8 +5,11 @@ use meta::Value;
 use meta::schema::Struct;
 use std::path::PathBuf;
 
+/// A name, the JSON and the protobuf of one object.
+type Vector = (String, Vec<u8>, Vec<u8>);
+
 /// Upstream's vectors, where they lie beside the checkout.
-fn vectors() -> Option<Vec<(String, Vec<u8>, Vec<u8>)>> {
+fn vectors() -> Option<Vec<Vector>> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../../shared/spec/vectors"]
         .iter()
         .collect();

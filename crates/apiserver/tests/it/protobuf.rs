@@ -271,7 +271,15 @@ async fn kubectls_typed_commands_work() {
                 "create sa s",
                 "error: failed to create serviceaccount: serviceaccounts \"s\" already exists\n",
             ),
+            (
+                "auth whoami -o jsonpath={.status.userInfo.username}",
+                "tester",
+            ),
         ] {
+            // This one asks for a version that is no longer served by default.
+            if args.starts_with("auth whoami") && program.ends_with("1.27") {
+                continue;
+            }
             let said = k(args).await.unwrap_or_else(|error| error);
             assert_eq!(said.trim(), expected.trim(), "{program} {args}");
         }

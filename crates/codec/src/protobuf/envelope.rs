@@ -70,7 +70,7 @@ fn type_meta(raw: &[u8], envelope: &mut Envelope<'_>) -> Result<(), Error> {
 
 fn field<'a>(input: &mut Input<'a>, wire: u8, name: &str) -> Result<&'a [u8], Error> {
     match wire {
-        BYTES => input.bytes(),
+        BYTES => Ok(input.bytes()?),
         wire => Err(Error::WrongWire {
             wire,
             field: name.into(),
@@ -159,9 +159,19 @@ pub fn event(kind: &str, object: &[u8]) -> Vec<u8> {
     out.finish()
 }
 
-/// The first frame of a stream, when it is there whole: the kind of event, the
-/// object in its envelope, and what follows.
-pub fn read_event(stream: &[u8]) -> Result<Option<(Str, &[u8], &[u8])>, Error> {
+/// One event of a watch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// `ADDED`, `MODIFIED`, …
+    pub kind: Str,
+    /// The object in its envelope.
+    pub object: &'a [u8],
+    /// What follows in the stream.
+    pub rest: &'a [u8],
+}
+
+/// The first event of a stream, when it is there whole.
+pub fn read_event(stream: &[u8]) -> Result<Option<Event<'_>>, Error> {
     let Some((length, rest)) = stream.split_first_chunk::<4>() else {
         return Ok(None);
     };
@@ -186,5 +196,5 @@ pub fn read_event(stream: &[u8]) -> Result<Option<(Str, &[u8], &[u8])>, Error> {
             _ => input.skip(wire)?,
         }
     }
-    Ok(Some((kind, object, rest)))
+    Ok(Some(Event { kind, object, rest }))
 }

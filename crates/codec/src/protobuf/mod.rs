@@ -15,7 +15,7 @@ mod span;
 mod wire;
 mod write;
 
-pub use envelope::{Envelope, decode, encode, event, item, list, read_event};
+pub use envelope::{Envelope, Event, decode, encode, event, item, list, read_event};
 
 use meta::Value;
 use meta::schema::Struct;
@@ -119,11 +119,20 @@ pub enum Error {
     },
 }
 
+impl From<Box<Error>> for Error {
+    fn from(error: Box<Error>) -> Self {
+        *error
+    }
+}
+
+/// Boxed within, so that results stay small.
+type Result<T> = std::result::Result<T, Box<Error>>;
+
 /// Finds the schema of an apiVersion and kind, for objects within objects.
 pub type Find<'f> = &'f dyn Fn(&str, &str) -> Option<&'static Struct>;
 
 /// Reads a message without its envelope.
-pub fn decode_message(raw: &[u8], schema: &'static Struct) -> Result<Value, Error> {
+pub fn decode_message(raw: &[u8], schema: &'static Struct) -> std::result::Result<Value, Error> {
     decode_message_with(raw, schema, &|_, _| None)
 }
 
@@ -133,21 +142,24 @@ pub fn decode_message_with(
     raw: &[u8],
     schema: &'static Struct,
     find: Find<'_>,
-) -> Result<Value, Error> {
-    read::Reader::new(find).structure(formed(schema)?, raw)
+) -> std::result::Result<Value, Error> {
+    Ok(read::Reader::new(find).structure(formed(schema)?, raw)?)
 }
 
 /// Writes a message without an envelope.
-pub fn encode_message(value: &Value, schema: &'static Struct) -> Result<Vec<u8>, Error> {
+pub fn encode_message(
+    value: &Value,
+    schema: &'static Struct,
+) -> std::result::Result<Vec<u8>, Error> {
     let mut writer = write::Writer::new();
     writer.structure(formed(schema)?, value)?;
     Ok(writer.finish())
 }
 
-fn formed(schema: &'static Struct) -> Result<&'static plan::Plan, Error> {
+fn formed(schema: &'static Struct) -> Result<&'static plan::Plan> {
     let plan = plan::of(schema);
     match plan.has_form {
         true => Ok(plan),
-        false => Err(Error::NoForm(plan.name.into())),
+        false => Err(Box::new(Error::NoForm(plan.name.into()))),
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Plan {
 pub(super) struct Slot {
     /// The JSON name.
     pub(super) key: Str,
+    /// How the name begins, to compare names quickly.
+    pub(super) begins: u64,
     /// `omitempty` on something that is no pointer: zero is left out.
     pub(super) drops_zero: bool,
 }
@@ -102,6 +104,14 @@ pub(super) enum Leaf {
     NoForm,
 }
 
+/// The first eight bytes of a name, as a number that sorts as the name does.
+pub(super) fn begins(name: &str) -> u64 {
+    let mut first = [0; 8];
+    let length = name.len().min(8);
+    first[..length].copy_from_slice(&name.as_bytes()[..length]);
+    u64::from_be_bytes(first)
+}
+
 /// The plan of a nested struct, made when it is first met.
 pub(super) struct Link {
     schema: &'static Struct,
@@ -149,6 +159,7 @@ fn make(schema: &'static Struct) -> Plan {
     fields.sort_by(|a, b| a.json.cmp(&b.json));
     let slots = fields.iter().map(|f| Slot {
         key: Str::from(f.json.as_ref()),
+        begins: begins(&f.json),
         drops_zero: f.omit != Omit::Never && !f.pointer,
     });
     let mut messages = vec![BTreeMap::new()];

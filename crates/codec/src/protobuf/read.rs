@@ -3,7 +3,7 @@
 
 use super::plan::{Leaf, Link, Message, Plan, Shape, Wire, of};
 use super::wire::{BYTES, FIXED64, Input, VARINT};
-use super::{DEPTH_MAX, Error, Find, envelope, span};
+use super::{DEPTH_MAX, Error, Find, Result, envelope, span};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use meta::value::Str;
@@ -12,119 +12,162 @@ use meta::{Map, Number, Quantity, Value};
 /// Reads one message and all within it.
 pub(super) struct Reader<'f> {
     find: Find<'f>,
-    /// The fields of all messages that are being read, innermost last.
-    slots: Vec<Value>,
+    /// Which slots the fields of the messages under way have, innermost last.
+    slots: Vec<usize>,
     depth: usize,
 }
 
-/// The entries of maps that are being read: which slot, and what. They are
-/// sorted once, at the end.
-type Maps = Vec<(usize, Vec<(Str, Value)>)>;
+/// A struct that is being read.
+struct Frame {
+    plan: &'static Plan,
+    /// Where its fields begin in the reader's slots.
+    base: usize,
+    /// Its fields so far, sorted.
+    entries: Vec<(Str, Value)>,
+    /// The entries of its maps, which are sorted once, at the end.
+    maps: Vec<(usize, Vec<(Str, Value)>)>,
+}
 
 impl<'f> Reader<'f> {
     pub(super) fn new(find: Find<'f>) -> Self {
         Reader {
             find,
-            slots: Vec::with_capacity(128),
+            slots: Vec::with_capacity(64),
             depth: 0,
         }
     }
 
-    pub(super) fn structure(&mut self, plan: &'static Plan, raw: &[u8]) -> Result<Value, Error> {
+    pub(super) fn structure(&mut self, plan: &'static Plan, raw: &[u8]) -> Result<Value> {
+        if raw.is_empty() {
+            return Ok(Value::object());
+        }
         if self.depth == DEPTH_MAX {
-            return Err(Error::TooDeep);
+            return Err(Error::TooDeep.into());
         }
         self.depth += 1;
-        let base = self.slots.len();
-        self.slots.resize(base + plan.slots.len(), Value::Null);
-        let mut maps = Maps::new();
-        self.message(plan, &plan.messages[0], base, &mut maps, raw)?;
-        for (slot, entries) in maps {
-            self.slots[base + slot] = Value::Object(Map::from_entries(entries, |_| {}));
+        // A field takes two bytes at least.
+        let fields = plan.slots.len().min(raw.len() / 2).min(8);
+        let mut frame = Frame {
+            plan,
+            base: self.slots.len(),
+            entries: Vec::with_capacity(fields),
+            maps: Vec::new(),
+        };
+        self.message(&mut frame, &plan.messages[0], raw)?;
+        for (slot, entries) in std::mem::take(&mut frame.maps) {
+            let map = Value::Object(Map::from_entries(entries, |_| {}));
+            self.set(&mut frame, slot, map);
         }
-        let used = self.slots[base..].iter().filter(|v| !v.is_null()).count();
-        let mut entries = Vec::with_capacity(used);
-        for (slot, value) in plan.slots.iter().zip(self.slots.drain(base..)) {
-            let keeps = match &value {
-                Value::Null => false,
-                Value::Object(_) => true,
-                other => !(slot.drops_zero && other.is_empty()),
-            };
-            if keeps {
-                entries.push((slot.key.clone(), value));
-            }
-        }
+        self.slots.truncate(frame.base);
         self.depth -= 1;
-        Ok(Value::Object(Map::from_entries(entries, |_| {})))
+        Ok(Value::Object(Map::from_sorted(frame.entries)))
     }
 
-    fn message(
-        &mut self,
-        plan: &'static Plan,
-        message: &'static Message,
-        base: usize,
-        maps: &mut Maps,
-        raw: &[u8],
-    ) -> Result<(), Error> {
+    fn message(&mut self, frame: &mut Frame, message: &'static Message, raw: &[u8]) -> Result<()> {
         let mut input = Input(raw);
         while !input.is_empty() {
-            let (number, wire) = input.tag(plan.name)?;
+            let (number, wire) = input.tag(frame.plan.name)?;
             let Some(field) = message.field(number) else {
                 input.skip(wire)?;
                 continue;
             };
-            match &field.shape {
-                Shape::Embedded(inner) => {
-                    let raw = bytes(&mut input, wire, &plan.slots[field.slot].key)?;
-                    self.message(plan, &plan.messages[*inner], base, maps, raw)?;
-                }
-                _ => self.field(plan, field, base, maps, wire, &mut input)?,
-            }
+            self.field(frame, field, wire, &mut input)?;
         }
         Ok(())
     }
 
     fn field(
         &mut self,
-        plan: &'static Plan,
+        frame: &mut Frame,
         field: &'static Wire,
-        base: usize,
-        maps: &mut Maps,
         wire: u8,
         input: &mut Input<'_>,
-    ) -> Result<(), Error> {
-        let key = &plan.slots[field.slot].key;
-        let slot = base + field.slot;
+    ) -> Result<()> {
+        let key = &frame.plan.slots[field.slot].key;
         match &field.shape {
+            Shape::One {
+                leaf: Leaf::String, ..
+            } => {
+                let text = text(bytes(input, wire, key)?, key)?;
+                self.set(frame, field.slot, Value::String(text));
+            }
             Shape::One { leaf, .. } => {
-                self.slots[slot] = self.leaf(leaf, wire, input, key)?;
+                let value = self.leaf(leaf, wire, input, key)?;
+                self.set(frame, field.slot, value);
             }
             Shape::List(leaf) => match packed(leaf, wire) {
                 Some(wire) => {
                     let mut run = Input(input.bytes()?);
                     while !run.is_empty() {
                         let item = self.leaf(leaf, wire, &mut run, key)?;
-                        self.slots[slot].make_array().push(item);
+                        self.push(frame, field.slot, item);
                     }
                 }
                 None => {
                     let item = self.leaf(leaf, wire, input, key)?;
-                    self.slots[slot].make_array().push(item);
+                    self.push(frame, field.slot, item);
                 }
             },
             Shape::Map(leaf) => {
                 let entry = self.entry(leaf, bytes(input, wire, key)?, key)?;
-                match maps.iter_mut().find(|(slot, _)| *slot == field.slot) {
+                match frame.maps.iter_mut().find(|(s, _)| *s == field.slot) {
                     Some((_, entries)) => entries.push(entry),
-                    None => maps.push((field.slot, vec![entry])),
+                    None => frame.maps.push((field.slot, vec![entry])),
                 }
             }
-            Shape::Embedded(_) => {}
+            Shape::Embedded(inner) => {
+                let raw = bytes(input, wire, key)?;
+                self.message(frame, &frame.plan.messages[*inner], raw)?;
+            }
         }
         Ok(())
     }
 
-    fn entry(&mut self, leaf: &'static Leaf, raw: &[u8], of: &Str) -> Result<(Str, Value), Error> {
+    /// Where a slot's entry stands, or should.
+    fn position(&self, frame: &Frame, slot: usize) -> std::result::Result<usize, usize> {
+        let known = &self.slots[frame.base..];
+        // Mostly it belongs near the end.
+        match known.iter().rposition(|s| *s <= slot) {
+            Some(at) if known[at] == slot => Ok(at),
+            Some(at) => Err(at + 1),
+            None => Err(0),
+        }
+    }
+
+    /// A field that comes once. Of two the later counts.
+    fn set(&mut self, frame: &mut Frame, slot: usize, value: Value) {
+        let is = &frame.plan.slots[slot];
+        let keeps = match &value {
+            Value::Null => false,
+            Value::Object(_) => true,
+            other => !(is.drops_zero && other.is_empty()),
+        };
+        match (self.position(frame, slot), keeps) {
+            (Err(at), true) => self.insert(frame, at, slot, value),
+            (Err(_), false) => {}
+            (Ok(at), true) => frame.entries[at].1 = value,
+            (Ok(at), false) => {
+                frame.entries.remove(at);
+                self.slots.remove(frame.base + at);
+            }
+        }
+    }
+
+    /// An item of a field that comes many times.
+    fn push(&mut self, frame: &mut Frame, slot: usize, item: Value) {
+        match self.position(frame, slot) {
+            Ok(at) => frame.entries[at].1.make_array().push(item),
+            Err(at) => self.insert(frame, at, slot, Value::Array(vec![item])),
+        }
+    }
+
+    fn insert(&mut self, frame: &mut Frame, at: usize, slot: usize, value: Value) {
+        let key = frame.plan.slots[slot].key.clone();
+        frame.entries.insert(at, (key, value));
+        self.slots.insert(frame.base + at, slot);
+    }
+
+    fn entry(&mut self, leaf: &'static Leaf, raw: &[u8], of: &Str) -> Result<(Str, Value)> {
         let mut input = Input(raw);
         let (mut key, mut value) = (Str::default(), None);
         while !input.is_empty() {
@@ -141,7 +184,7 @@ impl<'f> Reader<'f> {
     }
 
     /// What stands for a value that the wire leaves out.
-    fn zero(&mut self, leaf: &'static Leaf, key: &Str) -> Result<Value, Error> {
+    fn zero(&mut self, leaf: &'static Leaf, key: &Str) -> Result<Value> {
         match leaf {
             Leaf::Int32 | Leaf::Int64 | Leaf::Bool => {
                 self.leaf(leaf, VARINT, &mut Input(&[0]), key)
@@ -158,7 +201,7 @@ impl<'f> Reader<'f> {
         wire: u8,
         input: &mut Input<'_>,
         key: &Str,
-    ) -> Result<Value, Error> {
+    ) -> Result<Value> {
         match leaf {
             Leaf::String => Ok(Value::String(text(bytes(input, wire, key)?, key)?)),
             Leaf::Struct(link) => {
@@ -195,12 +238,12 @@ impl<'f> Reader<'f> {
                 let raw = bytes(input, wire, key)?;
                 self.props_or_strings(link, raw, key)
             }
-            Leaf::NoForm => Err(Error::NoForm(key.to_string())),
+            Leaf::NoForm => Err(Error::NoForm(key.to_string()).into()),
         }
     }
 
     /// JSON, or an object in an envelope of its own.
-    fn raw(&mut self, message: &[u8], key: &Str) -> Result<Value, Error> {
+    fn raw(&mut self, message: &[u8], key: &Str) -> Result<Value> {
         let mut raw: &[u8] = &[];
         let mut input = Input(message);
         while !input.is_empty() {
@@ -215,19 +258,21 @@ impl<'f> Reader<'f> {
         if raw.starts_with(envelope::MAGIC) {
             return self.enveloped(raw);
         }
-        crate::json::parse_value(raw).map_err(|source| Error::Json {
-            field: key.to_string(),
-            source,
+        crate::json::parse_value(raw).map_err(|source| {
+            Box::new(Error::Json {
+                field: key.to_string(),
+                source,
+            })
         })
     }
 
-    fn enveloped(&mut self, bytes: &[u8]) -> Result<Value, Error> {
+    fn enveloped(&mut self, bytes: &[u8]) -> Result<Value> {
         let envelope = envelope::decode(bytes)?;
         let Some(schema) = (self.find)(&envelope.api_version, &envelope.kind) else {
-            return Err(Error::UnknownKind {
+            return Err(Box::new(Error::UnknownKind {
                 api_version: envelope.api_version.to_string(),
                 kind: envelope.kind.to_string(),
-            });
+            }));
         };
         let mut object = self.structure(of(schema), envelope.raw)?;
         let map = object.make_object();
@@ -237,12 +282,7 @@ impl<'f> Reader<'f> {
     }
 
     /// `{1: bool, 2: schema}`
-    fn props_or_bool(
-        &mut self,
-        link: &'static Link,
-        raw: &[u8],
-        key: &Str,
-    ) -> Result<Value, Error> {
+    fn props_or_bool(&mut self, link: &'static Link, raw: &[u8], key: &Str) -> Result<Value> {
         let (mut allows, mut schema) = (false, None);
         let mut input = Input(raw);
         while !input.is_empty() {
@@ -258,12 +298,7 @@ impl<'f> Reader<'f> {
     }
 
     /// `{1: schema, 2: schemas}`
-    fn props_or_array(
-        &mut self,
-        link: &'static Link,
-        raw: &[u8],
-        key: &Str,
-    ) -> Result<Value, Error> {
+    fn props_or_array(&mut self, link: &'static Link, raw: &[u8], key: &Str) -> Result<Value> {
         let mut schema = None;
         let mut schemas = Vec::new();
         let mut input = Input(raw);
@@ -286,12 +321,7 @@ impl<'f> Reader<'f> {
     }
 
     /// `{1: schema, 2: strings}`
-    fn props_or_strings(
-        &mut self,
-        link: &'static Link,
-        raw: &[u8],
-        key: &Str,
-    ) -> Result<Value, Error> {
+    fn props_or_strings(&mut self, link: &'static Link, raw: &[u8], key: &Str) -> Result<Value> {
         let names = strings(raw, 2, key)?;
         if !names.is_empty() {
             return Ok(Value::Array(names));
@@ -320,33 +350,34 @@ fn packed(leaf: &Leaf, wire: u8) -> Option<u8> {
     }
 }
 
-fn wrong(wire: u8, key: &Str) -> Error {
-    Error::WrongWire {
+#[cold]
+fn wrong(wire: u8, key: &Str) -> Box<Error> {
+    Box::new(Error::WrongWire {
         wire,
         field: key.to_string(),
-    }
+    })
 }
 
-fn bytes<'a>(input: &mut Input<'a>, wire: u8, key: &Str) -> Result<&'a [u8], Error> {
+fn bytes<'a>(input: &mut Input<'a>, wire: u8, key: &Str) -> Result<&'a [u8]> {
     match wire {
         BYTES => input.bytes(),
         other => Err(wrong(other, key)),
     }
 }
 
-fn varint(input: &mut Input<'_>, wire: u8, key: &Str) -> Result<u64, Error> {
+fn varint(input: &mut Input<'_>, wire: u8, key: &Str) -> Result<u64> {
     match wire {
         VARINT => input.varint(),
         other => Err(wrong(other, key)),
     }
 }
 
-fn text(bytes: &[u8], key: &Str) -> Result<Str, Error> {
+fn text(bytes: &[u8], key: &Str) -> Result<Str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.into()),
-        Err(_) => Err(Error::InvalidUtf8 {
+        Err(_) => Err(Box::new(Error::InvalidUtf8 {
             field: key.to_string(),
-        }),
+        })),
     }
 }
 
@@ -354,14 +385,15 @@ fn integer(value: i64) -> Value {
     Value::Number(Number::Int(value))
 }
 
-fn invalid(key: &Str, why: impl Into<String>) -> Error {
-    Error::Invalid {
+#[cold]
+fn invalid(key: &Str, why: impl Into<String>) -> Box<Error> {
+    Box::new(Error::Invalid {
         field: key.to_string(),
         why: why.into(),
-    }
+    })
 }
 
-fn float(input: &mut Input<'_>, wire: u8, key: &Str) -> Result<Value, Error> {
+fn float(input: &mut Input<'_>, wire: u8, key: &Str) -> Result<Value> {
     let value = match wire {
         FIXED64 => f64::from_bits(input.fixed64()?),
         other => return Err(wrong(other, key)),
@@ -373,7 +405,7 @@ fn float(input: &mut Input<'_>, wire: u8, key: &Str) -> Result<Value, Error> {
 }
 
 /// The fields 1 and 2 of a message of two integers, zero where they are absent.
-fn numbers(raw: &[u8], key: &Str) -> Result<(i64, i64), Error> {
+fn numbers(raw: &[u8], key: &Str) -> Result<(i64, i64)> {
     let mut input = Input(raw);
     let (mut first, mut second) = (0, 0);
     while !input.is_empty() {
@@ -388,7 +420,7 @@ fn numbers(raw: &[u8], key: &Str) -> Result<(i64, i64), Error> {
 
 /// `{1: seconds, 2: nanos}`; nothing at all is Go's zero time, which JSON calls
 /// null.
-fn time(raw: &[u8], with_micros: bool, key: &Str) -> Result<Value, Error> {
+fn time(raw: &[u8], with_micros: bool, key: &Str) -> Result<Value> {
     if raw.is_empty() {
         return Ok(Value::Null);
     }
@@ -403,7 +435,7 @@ fn time(raw: &[u8], with_micros: bool, key: &Str) -> Result<Value, Error> {
 }
 
 /// `{1: text}`
-fn quantity(raw: &[u8], key: &Str) -> Result<Value, Error> {
+fn quantity(raw: &[u8], key: &Str) -> Result<Value> {
     let mut input = Input(raw);
     let mut found = Str::default();
     while !input.is_empty() {
@@ -422,7 +454,7 @@ fn quantity(raw: &[u8], key: &Str) -> Result<Value, Error> {
 }
 
 /// `{1: which, 2: integer, 3: text}`
-fn int_or_string(raw: &[u8], key: &Str) -> Result<Value, Error> {
+fn int_or_string(raw: &[u8], key: &Str) -> Result<Value> {
     let mut input = Input(raw);
     let (mut is_text, mut number, mut found) = (false, 0, Str::default());
     while !input.is_empty() {
@@ -440,7 +472,7 @@ fn int_or_string(raw: &[u8], key: &Str) -> Result<Value, Error> {
 }
 
 /// The strings of one field of a message.
-fn strings(raw: &[u8], number: u32, key: &Str) -> Result<Vec<Value>, Error> {
+fn strings(raw: &[u8], number: u32, key: &Str) -> Result<Vec<Value>> {
     let mut input = Input(raw);
     let mut items = Vec::new();
     while !input.is_empty() {

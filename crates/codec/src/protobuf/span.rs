@@ -134,6 +134,59 @@ pub(super) fn instant(seconds: i64, micros: Option<u32>) -> Option<Str> {
     std::str::from_utf8(&text[..length]).ok().map(Str::from)
 }
 
+/// Reads RFC 3339: seconds, and nanoseconds beyond them.
+pub(super) fn read_instant(text: &str) -> Option<(i64, i32)> {
+    if let Some(seconds) = canonical(text.as_bytes()) {
+        return Some((seconds, 0));
+    }
+    let at = meta::time::parse(text)?;
+    // Go counts nanoseconds from the second before, also before 1970.
+    match (at.as_second(), at.subsec_nanosecond()) {
+        (seconds, nanos @ ..0) => Some((seconds - 1, nanos + 1_000_000_000)),
+        found => Some(found),
+    }
+}
+
+/// The seconds of `2006-01-02T15:04:05Z`; `None` when it is spelt otherwise.
+fn canonical(text: &[u8]) -> Option<i64> {
+    let marks = [
+        (4, b'-'),
+        (7, b'-'),
+        (10, b'T'),
+        (13, b':'),
+        (16, b':'),
+        (19, b'Z'),
+    ];
+    if text.len() != 20 || marks.iter().any(|(at, mark)| text[*at] != *mark) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().try_fold(0, |value, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| value * 10 + i64::from(digit - b'0'))
+        })
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if hour > 23 || minute > 59 || second > 59 || !(1..=12).contains(&month) {
+        return None;
+    }
+    let days = days(year, month, day);
+    let exists = civil(days) == (year as u32, month as u32, day as u32);
+    (year > 0 && exists).then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The count of days since 1970, after Howard Hinnant's `days_from_civil`.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let shifted = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * shifted + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 fn put(digits: &mut [u8], mut value: u32) {
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (value % 10) as u8;
@@ -196,17 +249,35 @@ mod tests {
             951_782_399,
             951_782_400,
             ZERO_TIME + 1,
-            YEAR_10000 - 200_000,
+            YEAR_10000 - 200_001,
+            YEAR_10000 - 1,
             -1,
         ] {
             let text = instant(seconds, None).expect("an instant");
-            let parsed = meta::time::parse(&text).expect("RFC 3339");
-            assert_eq!(parsed.as_second(), seconds, "{text}");
+            assert_eq!(read_instant(&text), Some((seconds, 0)), "{text}");
+            if seconds < YEAR_10000 - 200_000 {
+                let parsed = meta::time::parse(&text).expect("RFC 3339");
+                assert_eq!(parsed.as_second(), seconds, "{text}");
+            }
         }
         assert_eq!(
             instant(1_709_251_198, Some(250_000)).as_deref(),
             Some("2024-02-29T23:59:58.250000Z")
         );
+        for (text, expected) in [
+            (
+                "2024-02-29T23:59:58.250000Z",
+                Some((1_709_251_198, 250_000_000)),
+            ),
+            ("2024-03-01T00:59:58+01:00", Some((1_709_251_198, 0))),
+            ("1969-12-31T23:59:59.500000Z", Some((-1, 500_000_000))),
+            ("2023-02-29T00:00:00Z", None),
+            ("2023-02-28T24:00:00Z", None),
+            ("2023-13-28T23:00:00Z", None),
+            ("2023-1x-28T23:00:00Z", None),
+        ] {
+            assert_eq!(read_instant(text), expected, "{text}");
+        }
         assert_eq!(instant(YEAR_10000, None), None);
         assert_eq!(instant(i64::MIN, None), None);
     }

@@ -2,7 +2,7 @@
 //! never beyond its slice; writing goes backward, as Go's generated code does,
 //! so that lengths are known when they are written.
 
-use super::Error;
+use super::{Error, Result};
 
 /// An integer of up to 64 bits.
 pub(super) const VARINT: u8 = 0;
@@ -29,18 +29,23 @@ impl<'a> Input<'a> {
         self.0.is_empty()
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Error> {
+    #[inline]
+    pub(super) fn varint(&mut self) -> Result<u64> {
         if let [byte, rest @ ..] = self.0
             && *byte < 0x80
         {
             self.0 = rest;
             return Ok(u64::from(*byte));
         }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64> {
         let mut value = 0u64;
         for (i, byte) in self.0.iter().take(10).enumerate() {
             let bits = u64::from(byte & 0x7f);
             if i == 9 && bits > 1 {
-                return Err(Error::Overflow);
+                return Err(Error::Overflow.into());
             }
             value |= bits << (7 * i);
             if *byte < 0x80 {
@@ -49,13 +54,13 @@ impl<'a> Input<'a> {
             }
         }
         match self.0.len() {
-            0..10 => Err(Error::UnexpectedEnd),
-            _ => Err(Error::Overflow),
+            0..10 => Err(Error::UnexpectedEnd.into()),
+            _ => Err(Error::Overflow.into()),
         }
     }
 
     /// A field's number and wire type.
-    pub(super) fn tag(&mut self, message: &'static str) -> Result<(u32, u8), Error> {
+    pub(super) fn tag(&mut self, message: &'static str) -> Result<(u32, u8)> {
         let tag = self.varint()?;
         let wire = (tag & 7) as u8;
         match u32::try_from(tag >> 3) {
@@ -64,17 +69,18 @@ impl<'a> Input<'a> {
                 message,
                 number: (tag >> 3) as i32,
                 wire,
-            }),
+            }
+            .into()),
         }
     }
 
     /// A length and as many bytes.
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Error> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
         let length = usize::try_from(self.varint()?).map_err(|_| Error::UnexpectedEnd)?;
         self.take(length)
     }
 
-    pub(super) fn fixed64(&mut self) -> Result<u64, Error> {
+    pub(super) fn fixed64(&mut self) -> Result<u64> {
         let bytes = self.take(8)?;
         Ok(bytes
             .iter()
@@ -82,17 +88,16 @@ impl<'a> Input<'a> {
             .fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(Error::UnexpectedEnd)?;
+    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        let Some((taken, rest)) = self.0.split_at_checked(length) else {
+            return Err(Error::UnexpectedEnd.into());
+        };
         self.0 = rest;
         Ok(taken)
     }
 
     /// Leaves out a field that nobody knows.
-    pub(super) fn skip(&mut self, wire: u8) -> Result<(), Error> {
+    pub(super) fn skip(&mut self, wire: u8) -> Result<()> {
         let mut groups = 0;
         let mut wire = wire;
         loop {
@@ -102,9 +107,9 @@ impl<'a> Input<'a> {
                 BYTES => drop(self.bytes()?),
                 FIXED32 => drop(self.take(4)?),
                 GROUP if groups < GROUPS_MAX => groups += 1,
-                GROUP => return Err(Error::TooDeep),
+                GROUP => return Err(Error::TooDeep.into()),
                 GROUP_END if groups > 0 => groups -= 1,
-                other => return Err(Error::IllegalWire(other)),
+                other => return Err(Error::IllegalWire(other).into()),
             }
             if groups == 0 {
                 return Ok(());
@@ -220,12 +225,14 @@ mod tests {
     #[test]
     fn varints_that_are_none_are_refused() {
         let over = [0xff; 11];
-        assert!(matches!(Input(&over).varint(), Err(Error::Overflow)));
-        assert!(matches!(
-            Input(&over[..9]).varint(),
-            Err(Error::UnexpectedEnd)
-        ));
-        assert!(matches!(Input(&[]).varint(), Err(Error::UnexpectedEnd)));
+        for (bytes, expected) in [
+            (&over[..], "proto: integer overflow"),
+            (&over[..9], "unexpected EOF"),
+            (&[], "unexpected EOF"),
+        ] {
+            let error = Input(bytes).varint().expect_err("no varint");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]
@@ -241,14 +248,10 @@ mod tests {
             input.skip(wire).expect("a field");
             assert!(input.is_empty(), "wire type {wire}");
         }
-        assert!(matches!(
-            Input(&[]).skip(GROUP_END),
-            Err(Error::IllegalWire(4))
-        ));
-        assert!(matches!(
-            Input(&[0x0b; 100]).skip(GROUP),
-            Err(Error::TooDeep)
-        ));
+        let error = Input(&[]).skip(GROUP_END).expect_err("no group");
+        assert!(matches!(*error, Error::IllegalWire(4)));
+        let error = Input(&[0x0b; 100]).skip(GROUP).expect_err("too deep");
+        assert!(matches!(*error, Error::TooDeep));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! From trees to messages, backwards: a message is written before its length.
 
-use super::Error;
-use super::plan::{Leaf, Link, Message, Plan, Shape, Wire};
+use super::plan::{Leaf, Link, Message, Plan, Shape, Wire, begins};
 use super::span;
 use super::wire::{FIXED64, Output};
+use super::{Error, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use meta::{Map, Number, Value, time};
+use meta::{Map, Number, Value};
 
 /// Writes one message and all within it.
 pub(super) struct Writer<'v> {
@@ -23,12 +23,13 @@ struct Place {
 }
 
 impl Place {
-    fn mismatch(self, found: &Value) -> Error {
-        Error::Mismatch {
+    #[cold]
+    fn mismatch(self, found: &Value) -> Box<Error> {
+        Box::new(Error::Mismatch {
             message: self.message,
             field: self.field.to_string(),
             found: found.kind_name(),
-        }
+        })
     }
 }
 
@@ -44,7 +45,7 @@ impl<'v> Writer<'v> {
         self.out.finish()
     }
 
-    pub(super) fn structure(&mut self, plan: &'static Plan, value: &'v Value) -> Result<(), Error> {
+    pub(super) fn structure(&mut self, plan: &'static Plan, value: &'v Value) -> Result<()> {
         match value {
             Value::Object(map) => self.fields(plan, Some(map)),
             Value::Null => self.fields(plan, None),
@@ -56,15 +57,23 @@ impl<'v> Writer<'v> {
         }
     }
 
-    fn fields(&mut self, plan: &'static Plan, map: Option<&'v Map>) -> Result<(), Error> {
+    fn fields(&mut self, plan: &'static Plan, map: Option<&'v Map>) -> Result<()> {
         let base = self.values.len();
         self.values.resize(base + plan.slots.len(), None);
         // Both are sorted by name.
-        let mut slots = plan.slots.iter().enumerate().peekable();
+        let mut next = 0;
         for (key, value) in map.into_iter().flat_map(Map::iter) {
-            while slots.next_if(|(_, slot)| slot.key < *key).is_some() {}
-            if let Some((slot, _)) = slots.next_if(|(_, slot)| slot.key == *key) {
-                self.values[base + slot] = (!value.is_null()).then_some(value);
+            let begins = begins(key);
+            let rest = plan.slots[next..].iter();
+            next += rest
+                .take_while(|slot| (slot.begins, &slot.key) < (begins, key))
+                .count();
+            match plan.slots.get(next) {
+                Some(slot) if slot.begins == begins && slot.key == *key => {
+                    self.values[base + next] = (!value.is_null()).then_some(value);
+                    next += 1;
+                }
+                _ => {}
             }
         }
         self.message(plan, &plan.messages[0], base)?;
@@ -77,7 +86,7 @@ impl<'v> Writer<'v> {
         plan: &'static Plan,
         message: &'static Message,
         base: usize,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         for field in message.fields.iter().rev() {
             match &field.shape {
                 Shape::Embedded(inner) => {
@@ -96,7 +105,7 @@ impl<'v> Writer<'v> {
         plan: &'static Plan,
         field: &'static Wire,
         value: Option<&'v Value>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let place = Place {
             message: plan.name,
             field: plan.slots[field.slot].key.as_str(),
@@ -127,7 +136,7 @@ impl<'v> Writer<'v> {
         key: &str,
         value: &'v Value,
         place: Place,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let before = self.out.len();
         match (value, leaf) {
             (Value::Null, Leaf::Bytes) => {}
@@ -145,7 +154,7 @@ impl<'v> Writer<'v> {
         leaf: &'static Leaf,
         value: &'v Value,
         place: Place,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         let before = self.out.len();
         match (leaf, value) {
             (Leaf::Int32 | Leaf::Int64, Value::Number(n)) => {
@@ -169,15 +178,16 @@ impl<'v> Writer<'v> {
             }
             (Leaf::Struct(link), value) => self.structure(link.plan(), value)?,
             (Leaf::Time | Leaf::MicroTime, Value::String(text)) => {
-                let at = time::parse(text).ok_or_else(|| place.mismatch(value))?;
+                let (seconds, nanos) =
+                    span::read_instant(text).ok_or_else(|| place.mismatch(value))?;
                 let nanos = match leaf {
-                    Leaf::MicroTime => at.subsec_nanosecond() / 1000 * 1000,
+                    Leaf::MicroTime => nanos / 1000 * 1000,
                     _ => 0,
                 };
                 // Go's zero time is an empty message.
-                if at.as_second() != span::ZERO_TIME || nanos != 0 {
+                if seconds != span::ZERO_TIME || nanos != 0 {
                     self.out.integer(2, i64::from(nanos));
-                    self.out.integer(1, at.as_second());
+                    self.out.integer(1, seconds);
                 }
             }
             (Leaf::Duration, Value::String(text)) => {
@@ -199,7 +209,7 @@ impl<'v> Writer<'v> {
             (Leaf::PropsOrBool(link), value) => self.props_or_bool(link, value)?,
             (Leaf::PropsOrArray(link), value) => self.props_or_array(link, value)?,
             (Leaf::PropsOrStrings(link), value) => self.props_or_strings(link, value, place)?,
-            (Leaf::NoForm, _) => return Err(Error::NoForm(place.field.into())),
+            (Leaf::NoForm, _) => return Err(Error::NoForm(place.field.into()).into()),
             (_, other) => return Err(place.mismatch(other)),
         }
         self.out.close(number, before);
@@ -207,7 +217,7 @@ impl<'v> Writer<'v> {
     }
 
     /// The zero value of a field that is always written.
-    fn zero(&mut self, number: u32, leaf: &'static Leaf, place: Place) -> Result<(), Error> {
+    fn zero(&mut self, number: u32, leaf: &'static Leaf, place: Place) -> Result<()> {
         static ZERO: Value = Value::Number(Number::Int(0));
         static FALSE: Value = Value::Bool(false);
         let before = self.out.len();
@@ -221,7 +231,7 @@ impl<'v> Writer<'v> {
             Leaf::Quantity => self.out.field(1, b"0"),
             Leaf::IntOrString => self.int_or_string(0, 0, ""),
             Leaf::PropsOrBool(_) => self.out.integer(1, 0),
-            Leaf::NoForm => return Err(Error::NoForm(place.field.into())),
+            Leaf::NoForm => return Err(Error::NoForm(place.field.into()).into()),
             Leaf::String
             | Leaf::Bytes
             | Leaf::Time
@@ -241,7 +251,7 @@ impl<'v> Writer<'v> {
         self.out.integer(1, which);
     }
 
-    fn strings(&mut self, number: u32, items: &[Value], place: Place) -> Result<(), Error> {
+    fn strings(&mut self, number: u32, items: &[Value], place: Place) -> Result<()> {
         for item in items.iter().rev() {
             let text = item.as_str().ok_or_else(|| place.mismatch(item))?;
             self.out.field(number, text.as_bytes());
@@ -249,14 +259,14 @@ impl<'v> Writer<'v> {
         Ok(())
     }
 
-    fn props(&mut self, number: u32, link: &'static Link, value: &'v Value) -> Result<(), Error> {
+    fn props(&mut self, number: u32, link: &'static Link, value: &'v Value) -> Result<()> {
         let before = self.out.len();
         self.structure(link.plan(), value)?;
         self.out.close(number, before);
         Ok(())
     }
 
-    fn props_or_bool(&mut self, link: &'static Link, value: &'v Value) -> Result<(), Error> {
+    fn props_or_bool(&mut self, link: &'static Link, value: &'v Value) -> Result<()> {
         let allows = match value {
             Value::Bool(allows) => *allows,
             schema => {
@@ -268,7 +278,7 @@ impl<'v> Writer<'v> {
         Ok(())
     }
 
-    fn props_or_array(&mut self, link: &'static Link, value: &'v Value) -> Result<(), Error> {
+    fn props_or_array(&mut self, link: &'static Link, value: &'v Value) -> Result<()> {
         match value {
             Value::Array(schemas) => schemas
                 .iter()
@@ -283,7 +293,7 @@ impl<'v> Writer<'v> {
         link: &'static Link,
         value: &'v Value,
         place: Place,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         match value {
             Value::Array(names) => self.strings(2, names, place),
             schema => self.props(1, link, schema),
