@@ -1,0 +1,53 @@
+//! What the controllers were told, and when: promises that are about what a
+//! controller may know are held against this and not against the truth.
+
+use crate::history::Place;
+use bytes::Bytes;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::Instant;
+
+/// How long after it was told of something newer a controller may still act on
+/// the older: its requests are under way, and are tried again.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// What the controllers were told.
+#[derive(Debug, Default)]
+pub struct Knowledge {
+    told: BTreeMap<Place, VecDeque<(Instant, Option<Arc<Value>>)>>,
+}
+
+impl Knowledge {
+    /// Notes what a controller's watch delivered.
+    pub fn tell(&mut self, kind: &str, object: &Bytes, gone: bool, now: Instant) {
+        let Ok(value) = serde_json::from_slice::<Value>(object) else {
+            return;
+        };
+        let text = |key: &str| value["metadata"][key].as_str().unwrap_or_default();
+        let place = Place::new(kind, text("namespace"), text("name"));
+        let told = self.told.entry(place).or_default();
+        told.push_back((now, (!gone).then(|| Arc::new(value))));
+        forget(told, now);
+    }
+
+    /// All states of an object on which a controller may act now.
+    pub fn of(&self, place: &Place, now: Instant) -> Vec<Arc<Value>> {
+        let Some(told) = self.told.get(place) else {
+            return Vec::new();
+        };
+        let mut told = told.clone();
+        forget(&mut told, now);
+        told.into_iter().filter_map(|(_, value)| value).collect()
+    }
+}
+
+/// Drops what was replaced so long ago that nobody acts on it any more.
+fn forget(told: &mut VecDeque<(Instant, Option<Arc<Value>>)>, now: Instant) {
+    while let Some((replaced, _)) = told.get(1)
+        && now - *replaced > WINDOW
+    {
+        told.pop_front();
+    }
+}
