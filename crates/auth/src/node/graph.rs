@@ -93,6 +93,11 @@ impl Graph {
         }
     }
 
+    /// Namespaces and names of all pods.
+    pub(super) fn pods(&self) -> Vec<(String, String)> {
+        self.pods.keys().cloned().collect()
+    }
+
     /// Whether a pod on the node needs the object.
     pub(super) fn is_needed(&self, node: &str, need: Need, namespace: &str, name: &str) -> bool {
         let objects = self.needed.get(namespace);

@@ -15,6 +15,8 @@ use crate::user::NODES;
 use crate::{Attributes, Authorizer, Decision, Rules, Target, User};
 use graph::{Graph, Need};
 use meta::Value;
+use meta::object::Object as _;
+use rustc_hash::FxHashSet;
 use std::sync::{PoisonError, RwLock};
 
 /// The namespace of the nodes' leases.
@@ -52,6 +54,20 @@ impl NodeAuthorizer {
     pub fn remove_pod(&self, namespace: &str, name: &str) {
         let mut graph = self.graph.write().unwrap_or_else(PoisonError::into_inner);
         graph.remove(namespace, name);
+    }
+
+    /// Takes in all pods, as after a watch that broke: what is not among them
+    /// is gone.
+    pub fn replace_pods(&self, pods: &[Value]) {
+        let mut graph = self.graph.write().unwrap_or_else(PoisonError::into_inner);
+        let names: FxHashSet<(&str, &str)> =
+            pods.iter().map(|p| (p.namespace(), p.name())).collect();
+        for (namespace, name) in graph.pods() {
+            if !names.contains(&(namespace.as_str(), name.as_str())) {
+                graph.remove(&namespace, &name);
+            }
+        }
+        pods.iter().for_each(|pod| graph.put(pod));
     }
 
     fn of_its_own(&self, node: &str, attributes: &Attributes<'_>) -> Verdict {

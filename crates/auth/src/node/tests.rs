@@ -185,7 +185,7 @@ fn a_pod_that_goes_takes_its_needs_along() {
     authorizer
         .put_pod(&value!({"metadata": {"namespace": "ns", "name": "q", "uid": "3"}, "spec": {}}));
     assert!(!may("get /secrets ns/pull"));
-    authorizer.remove_pod("ns", "mirror");
+    authorizer.replace_pods(&[]);
     let graph = authorizer.graph.read().unwrap();
     assert_eq!(format!("{graph:?}"), format!("{:?}", Graph::default()));
 }

@@ -101,6 +101,29 @@ impl Index {
         }
     }
 
+    /// Namespaces and names of all objects of a kind.
+    pub(super) fn names(&self, kind: &str) -> Vec<(String, String)> {
+        let of = |namespace: &str, names: Vec<&String>| -> Vec<(String, String)> {
+            let names = names.into_iter();
+            names
+                .map(|name| (namespace.to_string(), name.clone()))
+                .collect()
+        };
+        let roles = self.roles.iter();
+        let bindings = self.namespaces.iter();
+        match kind {
+            "ClusterRole" => of("", self.cluster_roles.keys().collect()),
+            "ClusterRoleBinding" => of("", self.cluster.by_name.keys().collect()),
+            "Role" => roles
+                .flat_map(|(ns, all)| of(ns, all.keys().collect()))
+                .collect(),
+            "RoleBinding" => bindings
+                .flat_map(|(ns, all)| of(ns, all.by_name.keys().collect()))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The rules of a role.
     pub(super) fn rules(&self, role: &RoleRef, namespace: &str) -> Option<&Rules> {
         match role.is_cluster {

@@ -56,6 +56,24 @@ impl Rbac {
         }
     }
 
+    /// Takes in all objects of one of [`KINDS`], as after a watch that broke:
+    /// what is not among them is gone.
+    pub fn replace(&self, kind: &str, objects: &[Value]) {
+        let stays = |namespace: &str, name: &str| {
+            let mut all = objects.iter();
+            all.any(|o| o.name() == name && o.namespace() == namespace)
+        };
+        let known = self.read().names(kind);
+        for (namespace, name) in known {
+            if !stays(&namespace, &name) {
+                self.remove(kind, &namespace, &name);
+            }
+        }
+        for object in objects {
+            self.put(kind, object);
+        }
+    }
+
     /// The rules that hold for a user in a namespace (empty for those of the
     /// whole cluster), and what went wrong in finding them.
     pub fn rules_of(&self, user: &User, namespace: &str) -> (Vec<Rule>, Vec<String>) {

@@ -230,6 +230,32 @@ fn the_index_follows_changes() {
 }
 
 #[test]
+fn what_a_broken_watch_missed_is_made_good() {
+    let pods = value!([{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]);
+    let user = |name: &str| value!({"kind": "User", "name": name});
+    let rbac = rbac(&[
+        role("Role", "ns", "r", pods),
+        bind("ns", "jane", "Role/r", user("jane")),
+        bind("ns", "joe", "Role/r", user("joe")),
+    ]);
+    rbac.replace("RoleBinding", &[bind("ns", "joe", "Role/r", user("jim"))]);
+    for (name, allowed) in [("jane", false), ("joe", false), ("jim", true)] {
+        assert_eq!(
+            may(&rbac, &User::new(name, &[]), "get pods ns/"),
+            allowed,
+            "{name}"
+        );
+    }
+    for kind in KINDS {
+        rbac.replace(kind, &[]);
+    }
+    assert_eq!(
+        format!("{:?}", rbac.read()),
+        format!("{:?}", Index::default())
+    );
+}
+
+#[test]
 fn what_is_shipped_lets_each_do_its_work() {
     let rbac = bootstrapped();
     let someone = User::new("jane", &["system:authenticated"]);
