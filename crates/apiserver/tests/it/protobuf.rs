@@ -285,3 +285,41 @@ async fn kubectls_typed_commands_work() {
         }
     }
 }
+
+/// `kubectl run --attach` follows its pod with client-go's reflector, which
+/// reads a list and then frames of a watch.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectls_reflector_follows_a_pod() {
+    if !has_kubectl() {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let args = "run x --image=i --attach --restart=Never --pod-running-timeout=60s -v=8";
+    let args = format!("kubectl {args} 2>&1");
+    let args = ["-c", args.as_str()];
+    let follows = cluster.run("sh", &args, None);
+    let ends = async {
+        // Not before the list was read and the watch has begun.
+        while !cluster
+            .get("/metrics")
+            .await
+            .text()
+            .contains("verb=\"WATCH\"")
+        {
+            tokio::task::yield_now().await;
+        }
+        let uri = format!("{PODS}/x");
+        let mut pod = cluster.get(&uri).await.ok();
+        pod.set_at(&["status", "phase"], "Succeeded");
+        cluster.put(&format!("{uri}/status"), &pod).await.ok();
+    };
+    let limit = std::time::Duration::from_secs(50);
+    let both = async { futures::join!(follows, ends) };
+    let both = tokio::time::timeout(limit, both).await;
+    let (said, ()) = both.expect("kubectl sees that the pod has ended");
+    let said = said.expect("kubectl is content");
+    if said.contains("Accept: application/vnd.kubernetes.protobuf") {
+        let frames = "Content-Type: application/vnd.kubernetes.protobuf;stream=watch";
+        assert!(said.contains(frames), "{said}");
+    }
+}
