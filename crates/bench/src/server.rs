@@ -17,10 +17,10 @@ use tempfile::TempDir;
 /// The image that pods run.
 pub const IMAGE: &str = "docker.io/library/busybox:bench";
 /// Where pods and Services get their addresses, apart from the usual ones.
-const CLUSTER_CIDR: &str = "10.90.0.0/16";
-const SERVICE_CIDR: &str = "10.91.0.0/16";
+const CLUSTER_CIDR: &str = "10.193.0.0/16";
+const SERVICE_CIDR: &str = "10.194.0.0/16";
 /// The address of cluster DNS that follows from it.
-pub const CLUSTER_DNS: [u8; 4] = [10, 91, 0, 10];
+pub const CLUSTER_DNS: [u8; 4] = [10, 194, 0, 10];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a server of our own is started.

@@ -21,6 +21,8 @@ const WINDOW_SLACK: u32 = 1 << 29;
 const INPUT: usize = 256 * 1024;
 /// Bytes that wait for the socket before it is written to without being asked.
 const OUTPUT: usize = 64 * 1024;
+/// How often a request is tried that may meet a conflict.
+const TRIES: usize = 10;
 
 /// A connection to an API server.
 pub struct Connection {
@@ -147,6 +149,16 @@ impl Connection {
             true => Err(unexpected(request, &body)),
             false => Ok(body),
         }
+    }
+
+    /// The same, several times when others write at the same time.
+    pub async fn insist(&mut self, request: &Request) -> Result<Vec<u8>, Error> {
+        for _ in 0..TRIES {
+            if let Ok(body) = self.call(request).await {
+                return Ok(body);
+            }
+        }
+        self.call(request).await
     }
 
     /// The same, whatever the answer says.

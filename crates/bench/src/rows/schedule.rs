@@ -107,6 +107,15 @@ async fn make_nodes(bench: &Bench, server: &Server, names: &[String]) -> Result<
     let lease = |number: usize| post(LEASES, &lease(name(number), &micros));
     all(bench, server, names.len(), &create, b"{\"kind\":\"Node\"").await?;
     all(bench, server, names.len(), &lease, b"{\"kind\":\"Lease\"").await?;
+    let mut connection = server.connect().await?;
+    for name in names {
+        // Controllers write to new nodes at the same time.
+        let status = node(name, &now)["status"].take();
+        let path = format!("/api/v1/nodes/{name}/status");
+        connection
+            .insist(&patch(&path, &json!({"status": status})))
+            .await?;
+    }
     wait_untainted(bench, server).await
 }
 
