@@ -443,6 +443,7 @@ fn services_have_a_route_where_there_is_no_default() {
         zone: None,
         ipv6: false,
         cluster_cidrs: vec![cidr("10.42.0.0/16")],
+        service_cidrs: Vec::new(),
         exempt: Vec::new(),
         pod_links: Some((network.link_prefix(), node.ip.into())),
         loopback: true,
