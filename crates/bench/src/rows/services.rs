@@ -65,6 +65,7 @@ fn facts() -> Result<Facts> {
         zone: None,
         ipv6: false,
         cluster_cidrs: vec![cidr],
+        service_cidrs: Vec::new(),
         exempt: Vec::new(),
         pod_links: None,
         loopback: false,
