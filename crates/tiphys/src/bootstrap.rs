@@ -6,9 +6,13 @@ use anyhow::{Context as _, Result};
 use auth::rbac::reconcile::Action;
 use bytes::Bytes;
 use client::{Client, Error, Gvr, WriteOptions};
+use futures::{StreamExt as _, TryStreamExt as _};
 use meta::object::Object as _;
 use meta::{Value, value};
 use std::net::{IpAddr, Ipv4Addr};
+
+/// How many objects are made at once.
+const SIDE_BY_SIDE: usize = 64;
 
 /// Where the cluster's own Services lead.
 #[derive(Clone, Debug)]
@@ -31,15 +35,20 @@ pub async fn run(client: &Client, facts: &Facts, rbac: Vec<Value>) -> Result<()>
         let object = value!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         ensure(client, "namespaces", &object, Existing::Stays).await?;
     }
-    for object in rbac {
+    // Side by side, so that the store writes many at once.
+    let roles = futures::stream::iter(rbac).map(|object| async move {
         let plural = match object.str_at(&["kind"]) {
             "ClusterRole" => "clusterroles",
             "ClusterRoleBinding" => "clusterrolebindings",
             "Role" => "roles",
             _ => "rolebindings",
         };
-        reconcile(client, plural, &object).await?;
-    }
+        reconcile(client, plural, &object).await
+    });
+    roles
+        .buffer_unordered(SIDE_BY_SIDE)
+        .try_collect::<()>()
+        .await?;
     for (name, value, description) in [
         (
             "system-node-critical",

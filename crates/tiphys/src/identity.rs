@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use apiserver::{TokenClaims, TokenIssuer};
 use async_trait::async_trait;
 use auth::pki::{self, Pki};
+use auth::rbac::reconcile::{self, Action};
 use auth::service_account::{
     self, Claims, Existing, Lookup, ServiceAccountAuthenticator, ServiceAccountTokens,
 };
@@ -131,11 +132,22 @@ impl Identity {
     /// Roles and bindings that every cluster has.
     pub fn bootstrap_rbac(&self) -> Vec<Value> {
         let mut objects = auth::rbac::bootstrap::objects();
-        objects.extend(
-            controllers::bootstrap_roles()
-                .iter()
-                .flat_map(controller_role),
-        );
+        for object in controllers::bootstrap_roles()
+            .iter()
+            .flat_map(controller_role)
+        {
+            let same =
+                |o: &&mut Value| o.get("kind") == object.get("kind") && o.name() == object.name();
+            match objects.iter_mut().find(same) {
+                // One object of a name, with the rules of both.
+                Some(found) => {
+                    if let Action::Update(both) = reconcile::plan(&object, Some(found)) {
+                        *found = both;
+                    }
+                }
+                None => objects.push(object),
+            }
+        }
         objects
     }
 }
@@ -153,7 +165,9 @@ impl Rights {
     /// Nobody may do anything but those who may do everything.
     pub fn new() -> Self {
         let (rbac, node) = (Arc::new(Rbac::new()), Arc::new(NodeAuthorizer::new()));
-        let authorizer = Arc::new(Authorizers::new(vec![node.clone(), rbac.clone()]));
+        let authorizer = Arc::new(
+            Authorizers::new(vec![node.clone(), rbac.clone()]).anonymous_health_only(true),
+        );
         Rights {
             rbac,
             node,
@@ -181,6 +195,7 @@ impl Rights {
         ] {
             let index = self.rbac.clone();
             let tell = move |told: Told<'_>| match told {
+                Told::All(objects) => index.replace(kind, objects),
                 Told::Put(object) => index.put(kind, object),
                 Told::Gone(object) => index.remove(kind, object.namespace(), object.name()),
             };
@@ -195,6 +210,7 @@ impl Rights {
         }
         let index = self.node.clone();
         let tell = move |told: Told<'_>| match told {
+            Told::All(pods) => index.replace_pods(pods),
             Told::Put(pod) => index.put_pod(pod),
             Told::Gone(pod) => index.remove_pod(pod.namespace(), pod.name()),
         };

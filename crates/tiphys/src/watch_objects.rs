@@ -11,6 +11,8 @@ use stdx::{Importance, Supervisor};
 /// What an index is told.
 #[derive(Debug)]
 pub enum Told<'a> {
+    /// These are all there are; what else was known is gone.
+    All(&'a [Value]),
     /// The object is now this.
     Put(&'a Value),
     /// The object is gone; as it last was.
@@ -53,18 +55,24 @@ pub async fn follow(
                         continue;
                     }
                 };
+                // Until the bookmark says so, what comes is what there was.
+                let mut first = Some(Vec::new());
                 let mut notices = std::pin::pin!(notices);
                 while let Some(notice) = notices.next().await {
                     let object = codec::json::parse_value(&notice.object).unwrap_or_default();
-                    match notice.kind {
-                        NoticeKind::Added | NoticeKind::Modified => tell(Told::Put(&object)),
-                        NoticeKind::Deleted => tell(Told::Gone(&object)),
-                        NoticeKind::Bookmark => {
+                    match (notice.kind, &mut first) {
+                        (NoticeKind::Added, Some(all)) => all.push(object),
+                        (NoticeKind::Added | NoticeKind::Modified, _) => tell(Told::Put(&object)),
+                        (NoticeKind::Deleted, _) => tell(Told::Gone(&object)),
+                        (NoticeKind::Bookmark, _) => {
+                            if let Some(all) = first.take() {
+                                tell(Told::All(&all));
+                            }
                             if let Some(ready) = ready.take() {
                                 let _ = ready.send(());
                             }
                         }
-                        NoticeKind::Error => break,
+                        (NoticeKind::Error, _) => break,
                     }
                 }
             }
