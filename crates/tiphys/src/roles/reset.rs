@@ -51,6 +51,9 @@ pub fn run(data: &Path, purge: bool) -> Result<()> {
 
 /// Takes away what is mounted in the pods' directories.
 fn remove_mounts(root: &Path) -> Result<()> {
+    if !root.exists() {
+        return Ok(());
+    }
     let mounts = LinuxMounts;
     for target in mounts
         .below(root)
