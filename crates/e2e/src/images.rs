@@ -1,6 +1,6 @@
 //! The images that tests run, made from Debian's packages.
 
-use images::build::{NginxFiles, busybox_image, nginx_image, write_oci};
+use images::build::{Layer, NginxFiles, Recipe, busybox_image, nginx_image, write_oci};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub const BUSYBOX: &str = "docker.io/library/busybox:1.35";
 /// A web server on top of it.
 pub const NGINX: &str = "docker.io/library/nginx:1.22";
+/// curl and socat on top of it, for what busybox does not speak.
+pub const TOOLS: &str = "docker.io/library/tools:1";
 
 /// Writes an archive with all images of the tests.
 ///
@@ -17,8 +19,16 @@ pub fn archive(path: &Path) {
     let busybox =
         busybox_image(BUSYBOX, Path::new("/bin/busybox")).expect("Debian's busybox-static");
     let nginx = nginx_image(NGINX, &NginxFiles::default()).expect("Debian's nginx-light");
+    let tools = tools_image().expect("Debian's curl and socat");
     let mut file = File::create(path).expect("create the archive of images");
-    write_oci(&[&busybox, &nginx], &mut file).expect("write the archive of images");
+    write_oci(&[&busybox, &nginx, &tools], &mut file).expect("write the archive of images");
+}
+
+fn tools_image() -> Result<Recipe, images::build::Error> {
+    let layer = Layer::new()
+        .program(Path::new("/usr/bin/curl"))?
+        .program(Path::new("/usr/bin/socat"))?;
+    Ok(busybox_image(TOOLS, Path::new("/bin/busybox"))?.layer(layer))
 }
 
 /// The root of the workspace.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 600;
+const LOOKS: u32 = 300;
 
 /// Looks until something is there.
 ///

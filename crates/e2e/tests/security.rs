@@ -38,14 +38,14 @@ fn accounts_are_limited_by_roles(t: &Scope) {
         "
         serviceAccountName: reader
         containers:
-        - {name: main, image: busybox:1.35, command: [sleep, '3600']}
+        - {name: main, image: tools:1, command: [sleep, '3600']}
         ",
     );
     let ask = |path: &str| {
         let script = format!(
-            "cd /var/run/secrets/kubernetes.io/serviceaccount; wget -S -O- --no-check-certificate --header \"Authorization: Bearer $(cat token)\" https://kubernetes.default.svc{path} 2>&1"
+            "cd /var/run/secrets/kubernetes.io/serviceaccount; curl -sS --cacert ca.crt -H \"Authorization: Bearer $(cat token)\" https://kubernetes.default.svc{path} 2>&1"
         );
-        t.sh("inside", &script).stdout
+        t.sh("inside", &script).stdout.replace(' ', "")
     };
     let namespace = &t.namespace;
     let said = ask(&format!("/api/v1/namespaces/{namespace}/pods/inside"));
@@ -55,7 +55,7 @@ fn accounts_are_limited_by_roles(t: &Scope) {
         "/api/v1/namespaces/default/pods".into(),
     ] {
         let said = ask(&path);
-        assert!(said.contains("403 Forbidden"), "{said}");
+        assert!(said.contains("\"code\":403"), "{said}");
     }
     assert_eq!(
         t.sh_ok(
@@ -211,15 +211,10 @@ fn strangers_are_refused(t: &Scope) {
         e2e::Outcome::of(&mut command).stdout
     };
     assert_eq!(stranger(&format!("{url}/readyz")), "ok");
-    let said = stranger(&format!("{url}/api/v1/secrets"));
-    assert!(
-        said.contains("\"code\":401") || said.contains("\"code\": 401"),
-        "{said}"
-    );
-    let said = stranger(&format!(
-        "-H Authorization:Bearer\u{a0}x {url}/api/v1/secrets"
-    ));
-    assert!(said.contains("401"), "{said}");
+    let said = stranger(&format!("{url}/api/v1/secrets")).replace(' ', "");
+    assert!(said.contains("\"reason\":\"Forbidden\""), "{said}");
+    let said = stranger(&format!("--oauth2-bearer x {url}/api/v1/secrets")).replace(' ', "");
+    assert!(said.contains("\"reason\":\"Unauthorized\""), "{said}");
     let kubelet = format!("https://127.0.0.1:{}", t.cluster.kubelet_port());
     let said = stranger(&format!("{kubelet}/pods"));
     assert!(said.contains("Unauthorized"), "{said}");
@@ -260,7 +255,9 @@ fn tokens_are_made_and_reviewed(t: &Scope) {
         "apiVersion: authentication.k8s.io/v1\nkind: TokenReview\nspec: {{token: {}}}\n",
         token.trim()
     );
-    let said = t.feed("create -o yaml -f -", &review).stdout;
+    let said = t
+        .feed("create --validate=false -o yaml -f -", &review)
+        .stdout;
     assert!(said.contains("authenticated: true"), "{said}");
     assert!(
         said.contains(&format!("system:serviceaccount:{namespace}:default")),
