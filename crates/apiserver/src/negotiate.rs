@@ -39,6 +39,15 @@ const TYPES: &str = "application/json, application/yaml, application/vnd.kuberne
 
 /// Reads the `Accept` header: the first clause that we can serve.
 pub fn accept(headers: &HeaderMap) -> Result<Form, Status> {
+    accept_where(headers, |_| true)
+}
+
+/// As [`accept`], for what is no object that is kept and so has no table.
+pub fn accept_without_table(headers: &HeaderMap) -> Result<Form, Status> {
+    accept_where(headers, |form| form.shape != Shape::Table)
+}
+
+fn accept_where(headers: &HeaderMap, serves: impl Fn(Form) -> bool) -> Result<Form, Status> {
     let mut header = headers
         .get_all(ACCEPT)
         .iter()
@@ -61,7 +70,7 @@ pub fn accept(headers: &HeaderMap) -> Result<Form, Status> {
     }
     clauses
         .iter()
-        .find_map(|clause| clause_form(clause))
+        .find_map(|clause| clause_form(clause).filter(|form| serves(*form)))
         .ok_or_else(|| {
             Status::new(
                 Reason::NotAcceptable,

@@ -15,12 +15,16 @@ pub(crate) async fn serve(
     resource: &Arc<Resource>,
     request: Request,
 ) -> Result<Answer, Status> {
-    let form = negotiate::accept(&request.headers)?;
+    let is_review = resource.card().verbs == Verbs::CreateOnly;
+    let form = match is_review {
+        true => negotiate::accept_without_table(&request.headers)?,
+        false => negotiate::accept(&request.headers)?,
+    };
     let call = options::write(&request)?;
     let validation = options::validation(&request)?;
     let format = negotiate::content(&request.headers)?;
     let object = decode::decode(&*resource.kind, &request.body, format, validation, &call)?;
-    if resource.card().verbs == Verbs::CreateOnly {
+    if is_review {
         let answered = subresources::review(server, resource, &request, &call, object).await?;
         return present::one(
             &server.registry,

@@ -1,6 +1,7 @@
 //! What clients see: a stock kubectl against the API server.
 
 mod cluster;
+mod conformance;
 mod deletes;
 mod failures;
 mod kinds;
