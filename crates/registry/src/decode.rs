@@ -1,13 +1,15 @@
 //! From a request's body to a tree that conforms to its kind. Codes and words
 //! follow apiserver's pkg/endpoints/handlers/rest.go and runtime/serializer/json.
 
+mod places;
+
 use crate::Call;
 use api::{Card, Kind};
 use codec::protobuf;
 use meta::object::Object as _;
 use meta::schema::Struct;
 use meta::{GroupVersion, Status, Value};
-use std::collections::HashMap;
+use places::places;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +45,13 @@ pub fn decode(
     let card = kind.card();
     let (mut object, twice) = read(card, body, format)?;
     check_type(card, &object)?;
-    let written = (format == Format::Json && !twice.is_empty()).then(|| object.clone());
     let unknown = conform(kind, &mut object)?;
     let unknown = unknown
         .into_iter()
         .map(|path| format!("unknown field \"{path}\""));
     let mut odd: Vec<String> = twice.into_iter().chain(unknown).collect();
-    if let Some(written) = written {
-        let mut places = HashMap::new();
-        places_of(&written, String::new(), &mut places);
+    if odd.len() > 1 && format == Format::Json {
+        let places = places(body);
         odd.sort_by_key(|words| places.get(path_in(words)).copied());
     }
     settle(card, validation, odd, call)?;
@@ -62,25 +62,6 @@ pub fn decode(
 fn path_in(words: &str) -> &str {
     let path = words.split_once('"').map_or("", |(_, path)| path);
     path.trim_end_matches('"')
-}
-
-/// Where each field stands in a tree: odd ones are told in the order of the body.
-fn places_of(value: &Value, path: String, places: &mut HashMap<String, usize>) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map.iter() {
-                let dot = if path.is_empty() { "" } else { "." };
-                places_of(value, format!("{path}{dot}{key}"), places);
-            }
-        }
-        Value::Array(items) => {
-            for (i, value) in items.iter().enumerate() {
-                places_of(value, format!("{path}[{i}]"), places);
-            }
-        }
-        _ => {}
-    }
-    places.insert(path, places.len());
 }
 
 /// Reads what is no object of a kind: options, reviews of other paths, scales.
