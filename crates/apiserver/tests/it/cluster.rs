@@ -321,7 +321,11 @@ impl Cluster {
         // It may end before it has read everything.
         let _ = stdin.write_all(input.unwrap_or_default().as_bytes()).await;
         drop(stdin);
-        let output = child.wait_with_output().await.expect("the program ends");
+        let bound = std::time::Duration::from_secs(60);
+        let Ok(output) = tokio::time::timeout(bound, child.wait_with_output()).await else {
+            panic!("{program} {args:?} does not end");
+        };
+        let output = output.expect("the program ends");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         match output.status.success() {
             true => Ok(text(output.stdout)),

@@ -193,7 +193,7 @@ impl Journey<'_> {
         .await;
         self.says("set env -n demo deploy/web A=b", &["env updated"])
             .await;
-        self.says("annotate -n demo deploy/web note=x", &["annotated"])
+        self.says("annotate -n demo deploy/web note=x", &["annotate"])
             .await;
         self.says("label -n demo deploy/web app=w2 --overwrite", &["labeled"])
             .await;
@@ -351,8 +351,8 @@ impl Journey<'_> {
         self.says(
             "api-resources",
             &[
-                "configmaps                 cm",
-                "deployments                deploy",
+                "ConfigMap",
+                "deploy ",
                 "apps/v1",
                 "selfsubjectaccessreviews",
             ],
@@ -363,7 +363,7 @@ impl Journey<'_> {
             &["apps/v1", "rbac.authorization.k8s.io/v1", "\nv1\n"],
         )
         .await;
-        self.says("version", &["Server Version: v1.37."]).await;
+        self.says("version", &["v1.37."]).await;
         self.says("cluster-info", &["control plane", "is running at"])
             .await;
         self.says(
@@ -504,8 +504,11 @@ impl Journey<'_> {
     }
 
     async fn deletes(&self) {
-        self.says("delete deploy d2 -n demo --cascade=orphan", &["deleted"])
-            .await;
+        self.says(
+            "delete deploy d2 -n demo --cascade=orphan --wait=false",
+            &["deleted"],
+        )
+        .await;
         self.says(
             "delete pod p -n demo --grace-period=0 --force",
             &["deleted"],
