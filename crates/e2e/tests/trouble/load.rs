@@ -1,7 +1,7 @@
 //! What was acknowledged is there, whatever happens to the server.
 
 use crate::wire::{Door, Events, Wire};
-use e2e::{Cluster, Options, until, with_cluster};
+use e2e::{Cluster, Options, until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -198,10 +198,14 @@ fn watch(door: &Door, told: &Told) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let mut from = 0;
     loop {
-        let mut path = format!("{CONFIG_MAPS}?watch=1");
-        if from > 0 {
-            path.push_str(&format!("&resourceVersion={from}"));
+        if from == 0 {
+            let Some((revision, objects)) = try_list(door) else {
+                continue;
+            };
+            seen.extend(objects.into_keys());
+            from = revision;
         }
+        let path = format!("{CONFIG_MAPS}?watch=1&resourceVersion={from}");
         let quiet = match door.watch(&path) {
             Ok(mut events) => follow(&mut events, &mut seen, &mut from, told),
             Err(_) => false,
@@ -229,31 +233,32 @@ fn follow(events: &mut Events, seen: &mut BTreeSet<String>, from: &mut u64, told
             return false;
         }
         let revision = revision_of(object);
-        if *from > 0 && revision <= *from {
+        if revision <= *from {
             let wrong = format!("the watch went from {from} to {revision}");
             told.wrong.lock().expect("a lock").push(wrong);
         }
-        // The first events of a watch from nothing are in no order.
-        if *from > 0 || event["type"] != "ADDED" {
-            *from = revision;
-        } else if told.revision.load(Ordering::SeqCst) > 0 {
-            *from = 0;
-        }
+        *from = revision;
         seen.insert(text(&object["metadata"]["name"]).to_string());
     }
 }
 
 /// The revision of the list and its objects by name.
 fn list(door: &Door) -> (u64, BTreeMap<String, Value>) {
-    let reply = door.ask("GET", CONFIG_MAPS, "").expect("a list");
-    assert_eq!(reply.code, 200, "{}", String::from_utf8_lossy(&reply.body));
+    try_list(door).expect("a list")
+}
+
+fn try_list(door: &Door) -> Option<(u64, BTreeMap<String, Value>)> {
+    let reply = door.ask("GET", CONFIG_MAPS, "").ok()?;
+    if reply.code != 200 {
+        return None;
+    }
     let mut list = reply.json();
     let items = list["items"].take();
     let items = items.as_array().cloned().unwrap_or_default();
     let named = items
         .into_iter()
         .map(|item| (text(&item["metadata"]["name"]).to_string(), item));
-    (revision_of(&list), named.collect())
+    Some((revision_of(&list), named.collect()))
 }
 
 fn config_map(name: &str, value: u64, revision: &str) -> String {

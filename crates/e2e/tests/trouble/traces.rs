@@ -68,8 +68,6 @@ impl Traces {
 pub struct Vitals {
     /// Open descriptors.
     pub descriptors: usize,
-    /// Threads.
-    pub threads: usize,
     /// Resident memory that is its own, in KiB.
     pub memory_kib: u64,
     /// Processor time so far, in hundredths of a second.
@@ -91,7 +89,6 @@ impl Vitals {
         let times = after.split_whitespace().skip(11).take(2);
         Vitals {
             descriptors: names_in(&process.join("fd")).count(),
-            threads: field("Threads:") as usize,
             memory_kib: field("RssAnon:"),
             ticks: times.filter_map(|time| time.parse::<u64>().ok()).sum(),
         }

@@ -154,6 +154,18 @@ impl Wire {
         Ok(Reply { code, body })
     }
 
+    /// The head of an answer whose body is none of HTTP's.
+    pub fn receive_head(&mut self) -> io::Result<u16> {
+        Ok(self.read_head()?.0)
+    }
+
+    /// So many bytes.
+    pub fn receive_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Whether the server ends the connection, whatever it says before.
     pub fn is_ended(&mut self) -> bool {
         let mut buffer = [0; 4096];

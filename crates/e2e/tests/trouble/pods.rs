@@ -1,0 +1,338 @@
+//! Pods that behave badly, and very many of them.
+
+use crate::traces::{Traces, Vitals, said};
+use e2e::{Cluster, Options, Outcome, Scope, patiently, until};
+use serde_json::Value;
+use std::path::PathBuf;
+
+pub fn deaf_containers_end(t: &Scope) {
+    let before = names(t);
+    for number in 0..5 {
+        t.pod(
+            &format!("deaf-{number}"),
+            r#"
+            containers:
+            - {name: main, image: busybox:1.35, command: [sh, -c, 'trap "" TERM INT HUP; while true; do sleep 1; done']}
+            - {name: side, image: busybox:1.35, command: [sh, -c, 'trap "" TERM; (trap "" TERM; sleep 3600) & sleep 3600']}
+            "#,
+        );
+    }
+    t.ok("wait --for=condition=Ready --timeout=60s pod --all");
+    t.ok("delete pod --all --timeout=60s");
+    assert_eq!(names(t), before);
+}
+
+fn names(t: &Scope) -> String {
+    t.ok("get pods -o name")
+}
+
+pub fn fork_bombs_stay_in_their_limit(t: &Scope) {
+    t.ready_pod(
+        "quiet",
+        "
+        containers:
+        - {name: main, image: busybox:1.35, command: [sleep, '3600']}
+        ",
+    );
+    t.pod(
+        "bomb",
+        "
+        containers:
+        - name: main
+          image: busybox:1.35
+          resources: {limits: {cpu: 200m, memory: 64Mi}}
+          command: [sh, -c, 'bomb() { sleep 3600 & bomb & bomb; }; sleep 1; bomb; sleep 3600']
+        ",
+    );
+    t.wait_ready("bomb");
+    // Others go on, and it can be deleted.
+    for _ in 0..5 {
+        t.sh_ok("quiet", "echo alive");
+    }
+    t.ok("delete pod bomb quiet --timeout=60s");
+}
+
+pub fn memory_bombs_are_killed(t: &Scope) {
+    t.pod(
+        "bomb",
+        "
+        containers:
+        - name: main
+          image: busybox:1.35
+          resources: {limits: {memory: 16Mi}}
+          command: [sh, -c, 'x=xxxxxxxx; while true; do x=$x$x; done']
+        ",
+    );
+    let last = "{.status.containerStatuses[0].lastState.terminated.reason}";
+    t.wait_field("pod bomb", last, "OOMKilled");
+    let restarts = "{.status.containerStatuses[0].restartCount}";
+    assert_ne!(t.field("pod bomb", restarts), "0");
+    // A part of a container can be killed without its first process.
+    t.ready_pod(
+        "part",
+        "
+        containers:
+        - name: main
+          image: busybox:1.35
+          resources: {limits: {memory: 16Mi}}
+          command: [sleep, '3600']
+        ",
+    );
+    let outcome = t.sh("part", "x=xxxxxxxx; while true; do x=$x$x; done");
+    assert_eq!(outcome.code, Some(137), "{outcome:#?}");
+    let node = t.cluster.kubectl().get(&format!("node {}", t.cluster.node()));
+    let pressure = node["status"]["conditions"].as_array().expect("conditions").iter();
+    for condition in pressure.filter(|condition| condition["type"] != "Ready") {
+        assert_eq!(condition["status"], "False", "{condition}");
+    }
+    t.ok("delete pod bomb part --timeout=60s");
+}
+
+pub fn floods_of_logs_are_rotated(t: &Scope) {
+    t.pod(
+        "flood",
+        "
+        restartPolicy: Never
+        containers:
+        - name: main
+          image: busybox:1.35
+          command: [sh, -c, 'yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -n 1000000; echo the end; sleep 3600']
+        ",
+    );
+    t.wait_ready("flood");
+    let last = patiently(
+        "the end of the flood",
+        || t.run("logs flood --tail=1").stdout,
+        |line| line.contains("the end"),
+    );
+    assert_eq!(last, "the end\n");
+    let uid = t.field("pod flood", "{.metadata.uid}");
+    let folder = t.cluster.data().join(format!(
+        "agent/kubelet/logs/{}_flood_{uid}/main",
+        t.namespace
+    ));
+    // Files of ten megabytes, five at the most.
+    patiently(
+        "rotated files",
+        || files_of(&folder),
+        |files| {
+            let total: u64 = files.iter().map(|(_, size)| size).sum();
+            let current = files.iter().find(|(path, _)| path.ends_with("0.log"));
+            (2..=5).contains(&files.len())
+                && current.is_some_and(|(_, size)| *size < 20 << 20)
+                && total < 60 << 20
+        },
+    );
+    let tail = t.ok("logs flood --tail=3");
+    assert_eq!(tail.lines().count(), 3, "{tail}");
+    assert!(tail.ends_with("the end\n"), "{tail}");
+    let limited = t.ok("logs flood --limit-bytes=1000");
+    assert_eq!(limited.len(), 1000);
+    t.ok("delete pod flood --timeout=60s");
+}
+
+fn files_of(folder: &PathBuf) -> Vec<(PathBuf, u64)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sized = entries.map(|entry| (entry.path(), entry.metadata().map_or(0, |m| m.len())));
+    sized.collect()
+}
+
+pub fn many_execs_leave_nothing(t: &Scope) {
+    const EXECS: usize = 1000;
+    const AT_ONCE: usize = 10;
+    t.ready_pod(
+        "busy",
+        "
+        containers:
+        - {name: main, image: busybox:1.35, command: [sleep, '3600']}
+        ",
+    );
+    t.sh_ok("busy", "true");
+    let before = Vitals::of(&t.cluster);
+    let door = crate::wire::Door::of(&t.cluster);
+    std::thread::scope(|scope| {
+        for lane in 0..AT_ONCE {
+            let door = &door;
+            scope.spawn(move || {
+                for number in 0..EXECS / AT_ONCE {
+                    let word = format!("{lane}-{number}");
+                    let said = crate::exec::run(door, &t.namespace, "busy", &["echo", &word]);
+                    assert_eq!(said.expect("an exec").trim(), word);
+                }
+            });
+        }
+    });
+    patiently(
+        "no more descriptors than before",
+        || Vitals::of(&t.cluster),
+        |now| now.descriptors <= before.descriptors + 12,
+    );
+    let left = t.sh_ok("busy", "ls -d /proc/[0-9]* | wc -l");
+    let left: u32 = left.trim().parse().expect("a number");
+    assert!(left <= 5, "{left} processes in the container");
+    t.ok("delete pod busy --timeout=60s");
+}
+
+/// A Deployment of pods that end at once when asked.
+fn crowd(name: &str, replicas: u32) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - {{name: main, image: 'busybox:1.35', command: [sh, -c, 'trap \"exit 0\" TERM; while true; do sleep 3600 & wait; done']}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  type: NodePort
+  selector: {{app: {name}}}
+  ports: [{{port: 80}}]
+"
+    )
+}
+
+pub fn a_crowd_comes_and_goes() {
+    let cluster = Cluster::start(Options::default());
+    let (kubectl, before) = (cluster.kubectl(), Traces::of(&cluster));
+    let vitals = Vitals::of(&cluster);
+    kubectl.apply(&crowd("crowd", 110));
+    kubectl.ok("rollout status deployment/crowd --timeout=120s");
+    kubectl.ok("delete deployment,service crowd --timeout=60s");
+    kubectl.ok("delete pod -l app=crowd --timeout=120s");
+    before.wait_for(&cluster);
+    // Deleted while they start.
+    for round in 0..3 {
+        let name = format!("brief-{round}");
+        kubectl.apply(&crowd(&name, 40));
+        let some = 5 * (round + 1);
+        until("some pods have begun", || {
+            let pods = kubectl.run(&format!("get pods -l app={name} -o name"));
+            pods.stdout.lines().count() >= some
+        });
+        kubectl.ok(&format!("delete deployment,service {name} --timeout=60s"));
+        kubectl.ok(&format!("delete pod -l app={name} --timeout=120s"));
+    }
+    before.wait_for(&cluster);
+    patiently(
+        "no more descriptors than before",
+        || Vitals::of(&cluster),
+        |now| now.descriptors <= vitals.descriptors + 12,
+    );
+    end(cluster);
+}
+
+pub fn a_server_dies_among_pods() {
+    let mut cluster = Cluster::start(Options::default());
+    let (kubectl, before) = (cluster.kubectl(), Traces::of(&cluster));
+    // While they start.
+    kubectl.apply(&crowd("crowd", 30));
+    for ready in [1, 10, 20] {
+        until("some pods run", || count(&kubectl.run(RUNNING).stdout) >= ready);
+        cluster.kill_server();
+        cluster.start_server();
+    }
+    kubectl.ok("rollout status deployment/crowd --timeout=90s");
+    let pods = kubectl.get("pods -l app=crowd");
+    assert_eq!(pods["items"].as_array().map(Vec::len), Some(30));
+    // Those that ran before a death were adopted, not made anew.
+    let restarts = restarts(&pods);
+    assert_eq!(restarts, 0, "{restarts} restarts");
+    // While they stop.
+    kubectl.ok("delete deployment,service crowd --cascade=background --wait=false");
+    for left in [29, 15, 3] {
+        until("some pods are gone", || {
+            count(&kubectl.run("get pods -l app=crowd -o name").stdout) <= left
+        });
+        cluster.kill_server();
+        cluster.start_server();
+    }
+    until("all pods are gone", || {
+        let outcome = kubectl.run("get pods -o name");
+        outcome.is_ok() && outcome.stdout.is_empty()
+    });
+    before.wait_for(&cluster);
+    end(cluster);
+}
+
+const RUNNING: &str = "get pods -l app=crowd --field-selector=status.phase=Running -o name";
+
+fn count(text: &str) -> usize {
+    text.lines().count()
+}
+
+fn restarts(pods: &Value) -> u64 {
+    let pods = pods["items"].as_array().into_iter().flatten();
+    pods.filter_map(|pod| pod["status"]["containerStatuses"][0]["restartCount"].as_u64())
+        .sum()
+}
+
+pub fn monitors_die_under_load() {
+    let cluster = Cluster::start(Options::default());
+    let (kubectl, before) = (cluster.kubectl(), Traces::of(&cluster));
+    let vitals = Vitals::of(&cluster);
+    kubectl.apply(&crowd("crowd", 20));
+    kubectl.ok("rollout status deployment/crowd --timeout=60s");
+    for _ in 0..3 {
+        let monitors = monitors(&cluster);
+        assert!(monitors.len() >= 10, "{monitors:?}");
+        for monitor in monitors.iter().take(10) {
+            Outcome::of(std::process::Command::new("kill").args(["-9", monitor]));
+        }
+        // Their pods come back, in sandboxes of their own.
+        until("the dead monitors are seen", || {
+            let pods = kubectl.run("get pods -l app=crowd -o json");
+            let pods: Value = serde_json::from_str(&pods.stdout).unwrap_or_default();
+            self::monitors(&cluster).len() >= 20 && is_all_ready(&pods, 20)
+        });
+        kubectl.ok("rollout status deployment/crowd --timeout=60s");
+    }
+    kubectl.ok("delete deployment,service crowd --timeout=60s");
+    kubectl.ok("delete pod -l app=crowd --timeout=120s");
+    before.wait_for(&cluster);
+    patiently(
+        "no more descriptors than before",
+        || Vitals::of(&cluster),
+        |now| now.descriptors <= vitals.descriptors + 12,
+    );
+    end(cluster);
+}
+
+fn is_all_ready(pods: &Value, count: usize) -> bool {
+    let pods: Vec<&Value> = pods["items"].as_array().into_iter().flatten().collect();
+    let is_ready = |pod: &&&Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.clone().any(|c| c["type"] == "Ready" && c["status"] == "True")
+    };
+    pods.len() == count && pods.iter().filter(is_ready).count() == count
+}
+
+/// The processes that hold sandboxes.
+fn monitors(cluster: &Cluster) -> Vec<String> {
+    let root = format!("/sys/fs/cgroup/pids/tiphys-{}/monitors", cluster.instance());
+    let root = match std::path::Path::new(&root).exists() {
+        true => root,
+        false => format!("/sys/fs/cgroup/tiphys-{}/monitors", cluster.instance()),
+    };
+    let found = said("find", &[&root, "-name", "cgroup.procs"]);
+    let texts = found.lines().map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    texts
+        .flat_map(|text| text.lines().map(String::from).collect::<Vec<_>>())
+        .collect()
+}
+
+fn end(cluster: Cluster) {
+    let log = cluster.log();
+    assert!(!log.contains("panicked"), "{log}");
+    let left = cluster.end();
+    assert!(left.is_empty(), "left behind: {left:#?}");
+}
