@@ -47,7 +47,11 @@ fn vectors_are_read_whole_and_written_as_they_were() {
         assert!(parsed.duplicates.is_empty(), "{name}");
         let original = parsed.value;
         let (version, kind) = (original.str_at(&["apiVersion"]), original.str_at(&["kind"]));
-        // An event is of no group of its own.
+        // An event of a watch does not say what it is.
+        let kind = match kind {
+            "" => name.rsplit('.').next().unwrap_or_default(),
+            kind => kind,
+        };
         let home = "k8s.io/apimachinery/pkg/apis/meta/v1";
         let schema = api::schema::of(version, kind).or_else(|| api::schema::find(home, kind));
         let Some(schema) = schema else {
