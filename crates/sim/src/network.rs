@@ -335,9 +335,9 @@ impl Tap {
                 ..response
             },
             Body::Full(bytes) => {
-                if response.status.is_success()
-                    && let Err(why) = self.answered(&bytes)
-                {
+                if !response.status.is_success() {
+                    self.refused(&bytes);
+                } else if let Err(why) = self.answered(&bytes) {
                     self.world.violate(why);
                 }
                 Response {
@@ -346,6 +346,14 @@ impl Tap {
                 }
             }
             body => Response { body, ..response },
+        }
+    }
+
+    /// Notes why the server refused what a client wanted to write.
+    fn refused(&self, bytes: &Bytes) {
+        let status = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+        if matches!(status["code"].as_u64(), Some(422 | 500..)) {
+            self.world.trace.note(format_args!("  {}", status["message"]));
         }
     }
 

@@ -106,7 +106,7 @@ impl Scenario {
         };
         let weight = || if rng.chance(0.5) { rng.range(1..5) } else { 0 };
         let trouble = Trouble {
-            pace: Duration::from_secs(rng.range(5..60)),
+            pace: Duration::from_secs(rng.range(5..40)),
             power_cut: weight(),
             torn_write: weight(),
             kill: weight(),
@@ -132,7 +132,7 @@ impl Scenario {
             odds,
             disk: Disk { faults },
             trouble,
-            pace: Duration::from_millis(rng.range(500..8000)),
+            pace: Duration::from_millis(rng.range(200..3000)),
             store,
             crashing_containers: rng.chance(0.4),
             orphaning: rng.chance(0.3),

@@ -225,9 +225,10 @@ impl Story {
         let after = state.history.last_change(RESTLESS);
         drop(state);
         if after != before {
-            self.world
-                .trace
-                .note(format_args!("something was written at {after:?}"));
+            self.world.violate(format_args!(
+                "something was written at {:?} though nothing happened",
+                after.since_origin()
+            ));
         }
     }
 

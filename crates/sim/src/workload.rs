@@ -79,6 +79,11 @@ impl Workload {
 
     /// Does one thing after the other until it is dropped.
     pub async fn run(self) {
+        for namespace in NAMESPACES {
+            let namespaces = self.resource("v1", "namespaces", "");
+            // If it fails, it is made by and by.
+            let _ = create(&namespaces, json!({"metadata": {"name": namespace}})).await;
+        }
         loop {
             let pace = self.scenario().pace.mul_f64(2.0 * self.rng.unit());
             self.world.clock.sleep(pace).await;

@@ -61,6 +61,17 @@ impl Containers {
         self.running.insert(uid.to_owned(), container);
     }
 
+    /// A pod's container ends by itself and is started anew, under its old address.
+    pub fn crash(&mut self, uid: &str, now: Instant, rng: &Rng) {
+        if let Some(container) = self.running.get_mut(uid) {
+            let restarts = self.restarts.entry(uid.to_owned()).or_default();
+            container.restarts = *restarts;
+            *restarts += 1;
+            container.crash_at = None;
+            container.ready_at = now + Duration::from_millis(rng.range(1000..20_000));
+        }
+    }
+
     /// Ends a pod's container.
     pub fn end(&mut self, uid: &str) {
         self.running.remove(uid);

@@ -129,9 +129,11 @@ impl Worker {
         };
         let now = self.kubelet.clock().now();
         if container.crash_at.is_some_and(|at| at <= now) {
-            self.kubelet.node.containers().end(&self.uid);
+            let rng = &self.kubelet.rng;
+            self.kubelet.node.containers().crash(&self.uid, now, rng);
+            return Duration::ZERO;
         }
-        let ready = container.ready_at <= now && container.crash_at.is_none_or(|at| at > now);
+        let ready = container.ready_at <= now;
         let (status, is_news) = self.status(pod, &container, ready);
         let due = [Some(container.ready_at), container.crash_at];
         let due = due.into_iter().flatten().filter(|at| *at > now);
@@ -193,10 +195,15 @@ impl Worker {
             .filter(|_| is_ready_known)
             .and_then(|condition| condition.last_transition_time.as_ref())
             .map_or(now, |time| stdx::format_seconds(time.0));
+        let host = format!("10.0.0.{}", self.kubelet.node.inner.number + 1);
+        let mut addresses = json!([{"ip": container.ip}]);
+        // Of an old list only what is replaced goes; of no list nothing can.
+        if known.pod_ip.is_some_and(|ip| ip != container.ip) {
+            addresses = json!([{"$patch": "replace"}, {"ip": container.ip}]);
+        }
         let status = json!({"metadata": {"uid": self.uid}, "status": {
-            "phase": "Running", "podIP": container.ip, "podIPs": [{"ip": container.ip}],
-            "hostIP": format!("10.0.0.{}", self.kubelet.node.inner.number + 1),
-            "hostIPs": [{"ip": format!("10.0.0.{}", self.kubelet.node.inner.number + 1)}],
+            "phase": "Running", "podIP": container.ip,
+            "podIPs": addresses, "hostIP": host, "hostIPs": [{"ip": host}],
             "startTime": stdx::format_seconds(container.started),
             "conditions": [
                 {"type": "Ready", "status": said, "lastTransitionTime": changed},
