@@ -1,5 +1,6 @@
 //! SPECIFICATION.md: the figures of today beside the goals. A line that was
-//! not measured this time stays as it was.
+//! not measured this time stays as it was, and so does what people wrote below
+//! the table.
 
 use crate::figure::{Figure, Samples};
 use crate::machine;
@@ -31,9 +32,12 @@ was running, and the figure says little.
 
 ";
 
+/// What people write begins with this heading.
+const NOTES: &str = "## What the profiles say\n";
+
 /// The document, with the lines of an older one for what was not measured.
-pub fn write(old: &str, measured: &HashMap<&'static str, String>) -> String {
-    let old = lines(old);
+pub fn write(document: &str, measured: &HashMap<&'static str, String>) -> String {
+    let old = lines(document);
     let mut out = String::from(BEGINNING);
     out.push_str(&format!(
         "Machine of the last run: {}.\n\n",
@@ -51,6 +55,10 @@ pub fn write(old: &str, measured: &HashMap<&'static str, String>) -> String {
             }
             out.push('\n');
         }
+    }
+    if let Some(at) = document.find(NOTES) {
+        out.push('\n');
+        out.push_str(document.get(at..).unwrap_or_default());
     }
     out
 }
@@ -140,5 +148,7 @@ mod tests {
         );
         assert!(document.contains("| not measured yet |"));
         assert_eq!(write(&document, &HashMap::new()), document);
+        let noted = format!("{document}\n{NOTES}\nMuch.\n");
+        assert_eq!(write(&noted, &HashMap::new()), noted);
     }
 }

@@ -15,10 +15,10 @@ const TIMES: Figure = Figure::new(
 )
 .kubernetes("5.2–7 × (best published)")
 .at_most(1.2);
-const WITH_LOOPS: Figure = Figure::new(
-    "the same with scheduler and controllers in the process",
-    Unit::Times,
-);
+const SCHEDULER: Figure = Figure::new("the same with the scheduler in the process", Unit::Times);
+const CONTROLLERS: Figure =
+    Figure::new("the same with the controllers in the process", Unit::Times);
+const ALL: Figure = Figure::new("the same with both in the process", Unit::Times);
 const WHOLE: Figure = Figure::new("server memory with 5,000 pods, whole process", Unit::MiB)
     .kubernetes("661–1,383 MiB");
 
@@ -29,16 +29,22 @@ const BYTES_EACH: usize = 3_060;
 pub const ROW: Row = Row {
     name: "memory",
     own: true,
-    figures: &[TIMES, WITH_LOOPS, WHOLE],
+    figures: &[TIMES, SCHEDULER, CONTROLLERS, ALL, WHOLE],
     measure: |bench, samples| Box::pin(measure(bench, samples)),
 };
 
 async fn measure(bench: &Bench, samples: &mut Samples) -> Result<()> {
     for _ in 0..bench.runs(3) {
-        let (times, _) = growth(bench, "controllers,scheduler").await?;
-        samples.add(&TIMES, times);
+        for (figure, disable) in [
+            (TIMES, "controllers,scheduler"),
+            (SCHEDULER, "controllers"),
+            (CONTROLLERS, "scheduler"),
+        ] {
+            let (times, _) = growth(bench, disable).await?;
+            samples.add(&figure, times);
+        }
         let (times, whole) = growth(bench, "").await?;
-        samples.add(&WITH_LOOPS, times);
+        samples.add(&ALL, times);
         samples.add(&WHOLE, mebibytes(whole));
     }
     Ok(())
