@@ -7,7 +7,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Runs all tests, or those that a filter names.
@@ -15,6 +15,7 @@ pub fn run(root: &Path, filter: &[String]) -> Result<()> {
     crate::codegen::run(root, true)?;
     crate::debian::ensure(crate::debian::EXAMPLE)?;
     crate::debian::kubectl()?;
+    build(root)?;
     let failed = cargo_test(root, &["--workspace", "--no-fail-fast"], filter)?;
     let mut broken = Vec::new();
     for target in &failed {
@@ -43,10 +44,33 @@ pub fn run(root: &Path, filter: &[String]) -> Result<()> {
     }
 }
 
+/// The binary that whole-cluster tests start, built with the features of the
+/// whole workspace, so that nothing is compiled twice.
+fn build(root: &Path) -> Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    let status = command
+        .current_dir(root)
+        .args(["build", "--workspace", "--bins"])
+        .status()
+        .context("run cargo build")?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!("the build failed"),
+    }
+}
+
+/// Where that binary is.
+fn binary(root: &Path) -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("debug/tiphys")
+}
+
 /// Runs cargo test; gives the targets that failed, as arguments that select them.
 fn cargo_test(root: &Path, selection: &[&str], filter: &[String]) -> Result<Vec<String>> {
     let mut child = Command::new(env!("CARGO"))
         .current_dir(root)
+        .env("TIPHYS_BIN", binary(root))
         .arg("test")
         .args(selection)
         .args(filter)
