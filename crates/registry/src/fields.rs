@@ -1,6 +1,7 @@
 //! Who owns which fields: keeps `metadata.managedFields` true on every write.
 
 use crate::Call;
+use crate::last_applied;
 use crate::registry::Resource;
 use codec::apply::{self, Applied, Manager, Operation, Set};
 use jiff::Timestamp;
@@ -69,18 +70,25 @@ pub fn applied(
     force: bool,
 ) -> Result<Value, Status> {
     let manager = manager(resource, call, subresource, Operation::Apply);
+    let name = manager.name.clone();
     let reset = reset(resource, subresource);
-    let schema = resource.card().schema;
-    match apply::apply(
-        live,
-        config,
-        schema,
-        manager,
-        &time::seconds(now),
-        &reset,
-        force,
-    ) {
+    let now = time::seconds(now);
+    let attempt = |force| {
+        let manager = manager.clone();
+        let schema = resource.card().schema;
+        apply::apply(live, config, schema, manager, &now, &reset, force)
+    };
+    let mut outcome = attempt(force);
+    if let Applied::Conflicts(conflicts) = outcome {
+        let conflicts = last_applied::forgive(resource, &name, live, conflicts);
+        outcome = match conflicts.is_empty() {
+            true => attempt(true),
+            false => Applied::Conflicts(conflicts),
+        };
+    }
+    match outcome {
         Applied::Merged(mut object) => {
+            last_applied::remember(&name, live, config, &mut object);
             object.set_gvk(&resource.card().gvk());
             Ok(object)
         }

@@ -15,6 +15,7 @@ mod feed;
 mod fields;
 pub mod hooks;
 mod keys;
+mod last_applied;
 mod read;
 mod registry;
 mod service;

@@ -1,14 +1,19 @@
 //! `pods/log` and `pods/exec`: passed on to the kubelet of the pod's node.
 //! Follows pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Body};
 use crate::kubelet::KubeletAddress;
 use crate::server::Server;
 use crate::stack::Request;
+use futures::StreamExt as _;
+use http::StatusCode;
 use meta::object::Object as _;
-use meta::{Status, Value};
+use meta::{Reason, Status, Value};
 use registry::Resource;
 use std::sync::Arc;
+
+/// How much of a kubelet's refusal is told.
+const REFUSAL_BYTES_MAX: usize = 4096;
 
 pub(super) async fn serve(
     server: &Arc<Server>,
@@ -25,7 +30,7 @@ pub(super) async fn serve(
     let Some(address) = kubelet_of(server, pod.str_at(&["spec", "nodeName"])).await? else {
         // A pod that is placed nowhere has said nothing yet.
         return match what {
-            "log" => Ok(Answer::text(http::StatusCode::OK, "")),
+            "log" => Ok(Answer::text(StatusCode::OK, "")),
             _ => Err(Status::bad_request(format!(
                 "pod {} does not have a host assigned",
                 pod.name()
@@ -38,7 +43,38 @@ pub(super) async fn serve(
         "log" => format!("/containerLogs/{namespace}/{name}/{container}{query}"),
         other => format!("/{other}/{namespace}/{name}/{container}{query}"),
     };
-    server.kubelets.forward(&address, &path, request).await
+    let answer = server.kubelets.forward(&address, &path, request).await?;
+    match what {
+        "log" if !answer.status.is_success() => Err(refusal(answer).await),
+        _ => Ok(answer),
+    }
+}
+
+/// What a kubelet says when it shows no log, as a Status. Follows
+/// registry/generic/rest/response_checker.go.
+async fn refusal(answer: Answer) -> Status {
+    let mut said = Vec::new();
+    match answer.body {
+        Body::Foreign(mut pieces) => {
+            while let Some(Ok(piece)) = pieces.next().await
+                && said.len() < REFUSAL_BYTES_MAX
+            {
+                said.extend_from_slice(&piece);
+            }
+        }
+        Body::Full(bytes) => said.extend_from_slice(&bytes),
+        _ => {}
+    }
+    let text = String::from_utf8_lossy(&said);
+    match answer.status {
+        StatusCode::BAD_REQUEST => Status::bad_request(text),
+        StatusCode::NOT_FOUND => Status::new(
+            Reason::NotFound,
+            "the server could not find the requested resource",
+        )
+        .cause("UnexpectedServerResponse", text, ""),
+        _ => Status::internal(text),
+    }
 }
 
 /// The query as the kubelet reads it: `stdin` is `input` there, and so on.
