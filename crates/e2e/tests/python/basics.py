@@ -107,6 +107,7 @@ def change_and_scale():
     assert scale.spec.replicas == 1, scale
     deployment = apps.read_namespaced_deployment("py", namespace)
     deployment.metadata.labels = {"colour": "blue"}
+    deployment.metadata.resource_version = None
     apps.patch_namespaced_deployment("py", namespace, deployment)
     stale = apps.read_namespaced_deployment("py", namespace)
     stale.metadata.resource_version = "1"
