@@ -1,6 +1,7 @@
 //! What every cluster has from its first second: namespaces, priority classes,
 //! the ranges of Services, and the Services of the API server and of DNS.
-//! Reconciled at each start, through the same door as everything else.
+//! Reconciled at each start, through the same door as everything else; what
+//! every client relies on is looked after as long as the server runs.
 
 use anyhow::{Context as _, Result};
 use auth::rbac::reconcile::Action;
@@ -10,9 +11,15 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use meta::object::Object as _;
 use meta::{Value, value};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+use stdx::Clock;
 
 /// How many objects are made at once.
 const SIDE_BY_SIDE: usize = 64;
+/// How often what must not be missing is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The namespaces that every cluster has.
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Where the cluster's own Services lead.
 #[derive(Clone, Debug)]
@@ -31,10 +38,7 @@ pub struct Facts {
 
 /// Brings everything into being, namespaces first.
 pub async fn run(client: &Client, facts: &Facts, rbac: Vec<Value>) -> Result<()> {
-    for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-        let object = value!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        ensure(client, "namespaces", &object, Existing::Stays).await?;
-    }
+    namespaces(client).await?;
     // Side by side, so that the store writes many at once.
     let roles = futures::stream::iter(rbac).map(|object| async move {
         let plural = match object.str_at(&["kind"]) {
@@ -72,11 +76,41 @@ pub async fn run(client: &Client, facts: &Facts, rbac: Vec<Value>) -> Result<()>
         "spec": {"cidrs": [facts.service_cidr.as_str()]}
     });
     ensure(client, "servicecidrs", &range, Existing::Stays).await?;
-    api_server_service(client, facts).await?;
-    if let Some(dns) = facts.dns {
-        dns_service(client, dns).await?;
+    services(client, facts).await
+}
+
+/// Brings back what somebody deleted and no cluster can be without. Follows
+/// pkg/controlplane/controller/kubernetesservice and systemnamespaces.
+pub async fn keep(client: Client, facts: Facts, clock: Clock) {
+    loop {
+        clock.sleep(LOOK_EVERY).await;
+        let kept = async {
+            namespaces(&client).await?;
+            services(&client, &facts).await
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "cannot keep the cluster's own objects"
+            );
+        }
+    }
+}
+
+async fn namespaces(client: &Client) -> Result<()> {
+    for name in NAMESPACES {
+        let object = value!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        ensure(client, "namespaces", &object, Existing::Stays).await?;
     }
     Ok(())
+}
+
+async fn services(client: &Client, facts: &Facts) -> Result<()> {
+    api_server_service(client, facts).await?;
+    match facts.dns {
+        Some(dns) => dns_service(client, dns).await,
+        None => Ok(()),
+    }
 }
 
 /// Follows pkg/controlplane/controller/kubernetesservice.

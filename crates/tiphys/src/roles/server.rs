@@ -95,12 +95,10 @@ async fn serve(config: Config) -> Result<()> {
         &server,
         User::new("system:apiserver", &[MASTERS, AUTHENTICATED]),
     );
-    bootstrap::run(
-        &as_server,
-        &facts(&config, advertise),
-        identity.bootstrap_rbac(),
-    )
-    .await?;
+    let own = facts(&config, advertise);
+    bootstrap::run(&as_server, &own, identity.bootstrap_rbac()).await?;
+    let keep = bootstrap::keep(as_server, own, clock.clone());
+    supervisor.spawn("own objects", Importance::Ordinary, keep);
     renew_certificates(&identity, &clock, &supervisor);
     write_kubeconfig(&config, &identity)?;
     let shared = control(&config, &server, &identity, &clock, &rng, &supervisor)?;
