@@ -5,24 +5,25 @@ use crate::answer::{Answer, Body};
 use crate::server::Server;
 use crate::stack::Inbound;
 use crate::{negotiate, present};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use http::HeaderValue;
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use meta::{Reason, Status};
-use registry::Notice;
 use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use stdx::Clock;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,8 +32,22 @@ use tokio_util::task::TaskTracker;
 pub const BODY_MAX: usize = 3 * 1024 * 1024;
 /// How long a client may take over its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a client may take over a request's head.
+/// How long a client may take over a request's head, and over its first request.
 const HEAD: Duration = Duration::from_secs(32);
+/// How long a client may take over a request's body: as long as upstream lets
+/// a request take as a whole.
+const BODY: Duration = Duration::from_secs(60);
+/// How much of a body that is too large is read all the same, and for how long.
+const DRAINED_MAX: usize = 4 * BODY_MAX;
+const DRAIN: Duration = Duration::from_secs(2);
+/// When a silent connection is asked whether anybody is there, how often
+/// again, and how often in vain before it is given up.
+const ASK_AFTER: Duration = Duration::from_secs(15);
+const ASK_EVERY: Duration = Duration::from_secs(15);
+const ASKS: u32 = 4;
+/// Connections may take so many of hundred descriptors; the rest is for the
+/// store, the node and whoever waits in line.
+const DESCRIPTORS_PERCENT: u64 = 60;
 /// How many streams one HTTP/2 connection may have.
 const STREAMS_MAX: u32 = 250;
 
@@ -49,15 +64,23 @@ pub async fn serve(
 ) {
     let acceptor = TlsAcceptor::from(tls);
     let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(connections_max()));
     loop {
+        let place_and_socket = async {
+            let place = places.clone().acquire_owned().await;
+            listener.accept().await.map(|(socket, _)| (place, socket))
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = place_and_socket => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((place, socket)) => {
                 let connection = connection(server.clone(), socket, acceptor.clone(), stop.clone());
-                connections.spawn(connection);
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 // Out of descriptors, most likely: others must end first.
@@ -74,18 +97,36 @@ pub async fn serve(
     connections.wait().await;
 }
 
+/// How many connections there may be at once.
+fn connections_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let descriptors = limit.current.unwrap_or(1 << 20);
+    let places = descriptors.saturating_mul(DESCRIPTORS_PERCENT) / 100;
+    usize::try_from(places)
+        .unwrap_or(usize::MAX)
+        .clamp(16, Semaphore::MAX_PERMITS)
+}
+
+/// Small pieces go out at once, and a peer that is gone without a word is
+/// noticed. A socket that refuses is no worse for it.
+fn set_options(socket: &TcpStream) {
+    use rustix::net::sockopt;
+    let _ = socket.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(socket, true);
+    let _ = sockopt::set_tcp_keepidle(socket, ASK_AFTER);
+    let _ = sockopt::set_tcp_keepintvl(socket, ASK_EVERY);
+    let _ = sockopt::set_tcp_keepcnt(socket, ASKS);
+}
+
 async fn connection(
     server: Arc<Server>,
     socket: TcpStream,
     acceptor: TlsAcceptor,
     stop: CancellationToken,
 ) {
-    let _ = socket.set_nodelay(true);
-    let shaken = server
-        .registry
-        .clock()
-        .timeout(HANDSHAKE, acceptor.accept(socket))
-        .await;
+    set_options(&socket);
+    let clock = server.registry.clock().clone();
+    let shaken = clock.timeout(HANDSHAKE, acceptor.accept(socket)).await;
     let stream = match shaken {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
@@ -93,8 +134,11 @@ async fn connection(
     };
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = Arc::new(chain.iter().map(|der| der.to_vec()).collect::<Vec<_>>());
+    let has_asked = CancellationToken::new();
+    let asks = has_asked.clone();
     let service = service_fn(move |request| {
         let (server, certificates) = (server.clone(), certificates.clone());
+        asks.cancel();
         async move { Ok::<_, Infallible>(respond(&server, request, certificates).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -116,6 +160,9 @@ async fn connection(
     tokio::pin!(serving);
     let outcome = tokio::select! {
         outcome = serving.as_mut() => outcome,
+        () = silence(&clock, &has_asked) => {
+            return tracing::debug!("a client came in and asked nothing");
+        }
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             // Watches do not end by themselves.
@@ -128,6 +175,13 @@ async fn connection(
     }
 }
 
+/// Ends when nothing is asked for too long after the handshake.
+async fn silence(clock: &Clock, has_asked: &CancellationToken) {
+    if clock.timeout(HEAD, has_asked.cancelled()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn respond(
     server: &Arc<Server>,
     request: http::Request<Incoming>,
@@ -136,17 +190,10 @@ async fn respond(
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     let plain = negotiate::plain(&parts.headers);
-    let body = match Limited::new(body, BODY_MAX).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("Request entity too large: limit is {BODY_MAX}");
-            let status = Status::new(Reason::RequestEntityTooLarge, message);
-            return encode(present::status(plain, status));
-        }
-        Err(error) => {
-            let status = Status::bad_request(format!("reading the body failed: {error}"));
-            return encode(present::status(plain, status));
-        }
+    let waits = parts.headers.contains_key(http::header::EXPECT);
+    let body = match receive(server.registry.clock(), body, waits).await {
+        Ok(body) => body,
+        Err(status) => return encode(present::status(plain, status)),
     };
     let inbound = Inbound {
         method: parts.method,
@@ -161,12 +208,53 @@ async fn respond(
     encode(server.handle(inbound).await)
 }
 
+/// Reads a body, which may be neither too large nor too slow.
+async fn receive(clock: &Clock, mut body: Incoming, waits: bool) -> Result<Bytes, Status> {
+    let is_announced = body.size_hint().lower() > BODY_MAX as u64;
+    // Who asks first whether to send it need not.
+    if !(is_announced && waits) {
+        let limited = Limited::new(&mut body, if is_announced { 0 } else { BODY_MAX });
+        match clock.timeout(BODY, limited.collect()).await {
+            Ok(Ok(collected)) => return Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => drain(clock, body).await,
+            Ok(Err(error)) => {
+                return Err(Status::bad_request(format!(
+                    "reading the body failed: {error}"
+                )));
+            }
+            Err(_) => {
+                return Err(Status::new(
+                    Reason::Timeout,
+                    "Timeout: request did not complete within the allotted timeout",
+                ));
+            }
+        }
+    }
+    let message = format!("Request entity too large: limit is {BODY_MAX}");
+    Err(Status::new(Reason::RequestEntityTooLarge, message))
+}
+
+/// Reads on for a while: a client that is cut off while it sends does not hear
+/// the answer.
+async fn drain(clock: &Clock, mut body: Incoming) {
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > DRAINED_MAX {
+                break;
+            }
+        }
+    };
+    let _ = clock.timeout(DRAIN, reading).await;
+}
+
 /// HTTP of an answer.
 fn encode(answer: Answer) -> Response {
     let body = match answer.body {
         Body::Full(bytes) => Either::Left(Full::new(bytes)),
         Body::Pieces(pieces) => stream(pieces.map(Ok).boxed()),
-        Body::Notices(notices) => stream(notices.map(|notice| Ok(frame(&notice))).boxed()),
+        Body::Notices(notices) => stream(notices.map(|notice| Ok(notice.frame)).boxed()),
         Body::Foreign(pieces) => stream(pieces),
     };
     let mut response = http::Response::new(body);
@@ -185,16 +273,4 @@ fn stream<T>(
     Either::Right(StreamBody::new(
         pieces.map(|piece| piece.map(Frame::data)).boxed(),
     ))
-}
-
-/// One event as it goes over the wire.
-fn frame(notice: &Notice) -> Bytes {
-    let kind = notice.kind.as_str();
-    let mut out = BytesMut::with_capacity(notice.object.len() + 40);
-    out.put_slice(b"{\"type\":\"");
-    out.put_slice(kind.as_bytes());
-    out.put_slice(b"\",\"object\":");
-    out.put_slice(&notice.object);
-    out.put_slice(b"}\n");
-    out.freeze()
 }

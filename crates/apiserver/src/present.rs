@@ -59,7 +59,7 @@ pub(crate) fn stored(
         format: Format::Json,
     };
     if form == plain && resource.kind.hub().is_none() {
-        return Ok(Answer::json(StatusCode::OK, object.whole(resource.hub())));
+        return Ok(Answer::json(StatusCode::OK, object.whole(&resource.layout)));
     }
     one(
         registry,
@@ -331,10 +331,7 @@ fn reshaped(notice: Notice, shape: impl FnOnce(&Value) -> Value) -> Notice {
         Ok(object) => {
             let mut out = Vec::with_capacity(notice.object.len());
             shape(&object).write_object(&mut out);
-            Notice {
-                kind: notice.kind,
-                object: out.into(),
-            }
+            Notice::new(notice.kind, &out)
         }
         Err(_) => notice,
     }

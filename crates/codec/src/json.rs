@@ -55,23 +55,36 @@ impl std::error::Error for Error {}
 
 /// Reads one value; nothing but white space may follow it.
 pub fn parse(text: &[u8]) -> Result<Parsed, Error> {
-    let mut parser = Parser {
-        text,
-        at: 0,
-        depth: 0,
-        path: Path::root(),
-        duplicates: Vec::new(),
-    };
+    let mut parser = Parser::new(text);
     parser.skip_space();
     let value = parser.value()?;
+    parser.end()?;
+    Ok(Parsed {
+        value,
+        duplicates: parser.duplicates,
+    })
+}
+
+/// Reads an object whose text lacks its beginning `{"first":{`: what is left
+/// of it after that.
+pub fn parse_rest(first: &str, text: &[u8]) -> Result<Value, Error> {
+    let mut parser = Parser::new(text);
+    let inner = parser.entries()?;
     parser.skip_space();
-    match parser.peek() {
-        None => Ok(Parsed {
-            value,
-            duplicates: parser.duplicates,
-        }),
-        Some(_) => Err(parser.invalid("after top-level value")),
-    }
+    let mut map = match parser.peek() {
+        Some(b',') => {
+            parser.at += 1;
+            parser.entries()?
+        }
+        Some(b'}') => {
+            parser.at += 1;
+            Map::new()
+        }
+        _ => return Err(parser.invalid("after object key:value pair")),
+    };
+    parser.end()?;
+    map.insert(first, inner);
+    Ok(Value::Object(map))
 }
 
 /// Reads a tree that we wrote ourselves.
@@ -79,29 +92,54 @@ pub fn parse_value(text: &[u8]) -> Result<Value, Error> {
     parse(text).map(|parsed| parsed.value)
 }
 
-struct Parser<'a> {
+pub(crate) struct Parser<'a> {
     text: &'a [u8],
-    at: usize,
+    pub(crate) at: usize,
     depth: usize,
-    path: Path,
+    /// The steps to what is being read, for the names of duplicates.
+    steps: Vec<Step>,
     duplicates: Vec<String>,
+}
+
+enum Step {
+    Key(Str),
+    Index(usize),
 }
 
 const VALUE: &str = "looking for beginning of value";
 
 impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<u8> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Parser {
+            text,
+            at: 0,
+            depth: 0,
+            steps: Vec::new(),
+            duplicates: Vec::new(),
+        }
+    }
+
+    /// Nothing but white space may follow.
+    fn end(&mut self) -> Result<(), Error> {
+        self.skip_space();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.invalid("after top-level value")),
+        }
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
-    fn skip_space(&mut self) {
+    pub(crate) fn skip_space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
 
     /// The complaint about the character that stands here.
-    fn invalid(&self, context: &'static str) -> Error {
+    pub(crate) fn invalid(&self, context: &'static str) -> Error {
         let rest = &self.text[self.at.min(self.text.len())..];
         let first = rest.utf8_chunks().next();
         let c = first.and_then(|chunk| chunk.valid().chars().next());
@@ -112,7 +150,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn value(&mut self) -> Result<Value, Error> {
+    pub(crate) fn value(&mut self) -> Result<Value, Error> {
         match self.peek() {
             Some(b'{') => self.nested(Self::object),
             Some(b'[') => self.nested(Self::array),
@@ -164,13 +202,16 @@ impl<'a> Parser<'a> {
             self.at += 1;
             return Ok(Value::Array(items));
         }
-        let here = self.path.clone();
         loop {
             self.skip_space();
-            if self.duplicates_matter() {
-                self.path = here.index(items.len());
+            let is_nested = self.is_at_nested();
+            if is_nested {
+                self.steps.push(Step::Index(items.len()));
             }
             items.push(self.value()?);
+            if is_nested {
+                self.steps.pop();
+            }
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -179,38 +220,33 @@ impl<'a> Parser<'a> {
             }
         }
         self.at += 1;
-        self.path = here;
         Ok(Value::Array(items))
     }
 
     fn object(&mut self) -> Result<Value, Error> {
         self.at += 1;
+        self.entries().map(Value::Object)
+    }
+
+    /// The entries of an object, up to and with its closing brace.
+    pub(crate) fn entries(&mut self) -> Result<Map, Error> {
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::object());
+            return Ok(Map::new());
         }
-        let here = self.path.clone();
-        let mut entries: Vec<(Str, Value)> = Vec::with_capacity(8);
+        let mut entries: Vec<(Str, Value)> = Vec::with_capacity(4);
         loop {
             self.skip_space();
-            if self.peek() != Some(b'"') {
-                return Err(self.invalid(match entries.is_empty() {
-                    true => "looking for beginning of object key string",
-                    false => "looking for beginning of object key string",
-                }));
-            }
-            let key = self.string()?;
-            self.skip_space();
-            if self.peek() != Some(b':') {
-                return Err(self.invalid("after object key"));
-            }
-            self.at += 1;
-            self.skip_space();
-            if matches!(self.peek(), Some(b'{' | b'[')) {
-                self.path = here.child(&key);
+            let key = self.key()?;
+            let is_nested = self.is_at_nested();
+            if is_nested {
+                self.steps.push(Step::Key(key.clone()));
             }
             let value = self.value()?;
+            if is_nested {
+                self.steps.pop();
+            }
             entries.push((key, value));
             self.skip_space();
             match self.peek() {
@@ -220,33 +256,53 @@ impl<'a> Parser<'a> {
             }
         }
         self.at += 1;
-        let duplicates = &mut self.duplicates;
-        let map = Map::from_entries(entries, |key| duplicates.push(here.child(key).to_string()));
-        self.path = here;
-        Ok(Value::Object(map))
+        let (steps, duplicates) = (&self.steps, &mut self.duplicates);
+        Ok(Map::from_entries(entries, |key| {
+            duplicates.push(path(steps).child(key).to_string());
+        }))
     }
 
-    /// Paths of list items are only needed below something that has keys.
-    fn duplicates_matter(&self) -> bool {
+    /// A key with the colon behind it.
+    fn key(&mut self) -> Result<Str, Error> {
+        if self.peek() != Some(b'"') {
+            return Err(self.invalid("looking for beginning of object key string"));
+        }
+        let key = self.string()?;
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            return Err(self.invalid("after object key"));
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(key)
+    }
+
+    /// Whether something with keys or items of its own stands here.
+    fn is_at_nested(&self) -> bool {
         matches!(self.peek(), Some(b'{' | b'['))
     }
 
     fn string(&mut self) -> Result<Str, Error> {
         self.at += 1;
         let from = self.at;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let text = self.utf8(from, self.at)?;
-                    self.at += 1;
-                    return Ok(Str::from(text));
-                }
-                Some(b'\\') => return self.escaped_string(from),
-                Some(0..0x20) => return Err(self.invalid("in string literal")),
-                Some(_) => self.at += 1,
-                None => return Err(Error::UnexpectedEnd),
-            }
+        let rest = &self.text[from..];
+        let found = memchr::memchr2(b'"', b'\\', rest);
+        let plain = &rest[..found.unwrap_or(rest.len())];
+        // Without branches, so that it is done many bytes at a time.
+        if plain.iter().fold(false, |odd, b| odd | (*b < 0x20)) {
+            self.at += plain.iter().position(|b| *b < 0x20).unwrap_or(0);
+            return Err(self.invalid("in string literal"));
         }
+        let Some(length) = found else {
+            return Err(Error::UnexpectedEnd);
+        };
+        self.at += length;
+        if rest[length] == b'\\' {
+            return self.escaped_string(from);
+        }
+        let text = self.utf8(from, self.at)?;
+        self.at += 1;
+        Ok(Str::from(text))
     }
 
     fn utf8(&self, from: usize, to: usize) -> Result<&'a str, Error> {
@@ -377,6 +433,13 @@ impl<'a> Parser<'a> {
     }
 }
 
+fn path(steps: &[Step]) -> Path {
+    steps.iter().fold(Path::root(), |path, step| match step {
+        Step::Key(key) => path.child(key),
+        Step::Index(i) => path.index(*i),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,6 +495,23 @@ mod tests {
         let deep = "[".repeat(100_000);
         assert_eq!(parse(deep.as_bytes()).err(), Some(Error::TooDeep));
         assert_eq!(parse(b"\"\xff\"").err(), Some(Error::InvalidUtf8));
+    }
+
+    #[test]
+    fn an_object_without_its_beginning_is_read() {
+        for (text, whole) in [
+            (
+                r#""name":"a","x":{}},"z":1,"b":2}"#,
+                r#"{"b":2,"metadata":{"name":"a","x":{}},"z":1}"#,
+            ),
+            ("}}", r#"{"metadata":{}}"#),
+        ] {
+            let value = parse_rest("metadata", text.as_bytes()).expect("JSON");
+            assert_eq!(value.to_json(), whole);
+        }
+        for torn in ["", "}", "\"a\":1", "}}x", "},"] {
+            assert!(parse_rest("metadata", torn.as_bytes()).is_err(), "{torn}");
+        }
     }
 
     #[test]

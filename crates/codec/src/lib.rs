@@ -7,6 +7,7 @@ pub mod apply;
 pub mod conform;
 pub mod json;
 pub mod patch;
+pub mod pick;
 pub mod protobuf;
 pub mod yaml;
 

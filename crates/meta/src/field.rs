@@ -302,9 +302,14 @@ impl FieldError {
         value: impl Into<Value>,
         detail: impl Into<String>,
     ) -> Self {
+        // Upstream writes the object itself as a path of one step without a name.
+        let field = match path.to_string() {
+            root if root.is_empty() => "[]".to_string(),
+            field => field,
+        };
         FieldError {
             kind,
-            field: path.to_string(),
+            field,
             value: value.into(),
             detail: detail.into(),
         }

@@ -2,12 +2,14 @@
 //! what changed lately that all watchers share. A watcher is a cursor into the
 //! ring; one that the ring overtakes is told so and starts again.
 
-use crate::stored::Stored;
+use crate::stored::{Layout, Stored};
+use crate::topics::{Topic, Topics};
+use crate::watch::NoticeKind;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use store::{Revision, Span};
 use tokio::sync::watch;
 
@@ -28,18 +30,66 @@ pub struct Event {
     pub current: Option<Arc<Stored>>,
     /// As it was before.
     pub previous: Option<Arc<Stored>>,
+    /// How it is told, once somebody has made that; shared by all watchers.
+    frames: Mutex<[Option<Bytes>; 3]>,
 }
 
+/// Watchers that are so many events behind make frames of their own.
+const FRAMES_KEPT: usize = 128;
+
 impl Event {
+    fn new(
+        revision: Revision,
+        current: Option<Arc<Stored>>,
+        previous: Option<Arc<Stored>>,
+    ) -> Self {
+        Event {
+            revision,
+            current,
+            previous,
+            frames: Mutex::default(),
+        }
+    }
+
+    /// The event as it goes over the wire. `DELETED` shows the object as it was
+    /// before, as of now.
+    pub(crate) fn frame(&self, kind: NoticeKind, layout: &Layout) -> Option<Bytes> {
+        let (slot, object) = match kind {
+            NoticeKind::Added => (0, self.current.as_ref()?),
+            NoticeKind::Modified => (1, self.current.as_ref()?),
+            NoticeKind::Deleted => (2, self.previous.as_ref()?),
+            NoticeKind::Bookmark | NoticeKind::Error => return None,
+        };
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || frame(kind, object, layout, self.revision);
+        Some(frames[slot].get_or_insert_with(made).clone())
+    }
+
+    fn drop_frames(&self) {
+        *self.frames.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+    }
+
     fn weight(&self) -> usize {
         self.previous.as_ref().map_or(0, |p| p.weight())
     }
+}
+
+/// An object as one event of a watch: `{"type":"ADDED","object":{…}}` and a line's end.
+pub(crate) fn frame(kind: NoticeKind, object: &Stored, layout: &Layout, at: Revision) -> Bytes {
+    let before = kind.frame_start();
+    let mut out = Vec::with_capacity(before.len() + object.whole_len(layout) + 2);
+    out.extend_from_slice(before.as_bytes());
+    object.write_whole(layout, at, &mut out);
+    out.extend_from_slice(b"}\n");
+    out.into()
 }
 
 /// The objects of one kind and their recent history.
 #[derive(Debug)]
 pub struct Cache {
     inner: RwLock<Inner>,
+    /// The selectable field by which watches are cut into topics.
+    pub(crate) indexed: Option<usize>,
     /// The number of the newest event; watchers wait for it to move.
     head: watch::Sender<u64>,
     closed: AtomicBool,
@@ -56,11 +106,12 @@ struct Inner {
     /// The newest event's revision, or the snapshot's.
     last: Revision,
     weight: usize,
+    topics: Topics,
 }
 
 /// Where a watcher stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Cursor(u64);
+pub struct Cursor(pub(crate) u64);
 
 /// The ring no longer has what a watcher asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +121,20 @@ pub struct TooOld {
 }
 
 impl Cache {
-    /// A cache that holds what the store had at a revision.
-    pub fn new(objects: Vec<Arc<Stored>>, revision: Revision) -> Self {
+    /// An empty cache.
+    pub fn new(indexed: Option<usize>) -> Self {
         let inner = Inner {
-            objects: objects.into_iter().map(|o| (o.key.clone(), o)).collect(),
+            objects: BTreeMap::new(),
             ring: VecDeque::new(),
             first: 0,
-            horizon: revision,
-            last: revision,
+            horizon: Revision::ZERO,
+            last: Revision::ZERO,
             weight: 0,
+            topics: Topics::default(),
         };
         Cache {
             inner: RwLock::new(inner),
+            indexed,
             head: watch::Sender::new(0),
             closed: AtomicBool::new(false),
         }
@@ -96,7 +149,7 @@ impl Cache {
         let head = {
             let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
             for change in changes {
-                inner.apply(change);
+                inner.apply(change, self.indexed);
             }
             inner.first + inner.ring.len() as u64
         };
@@ -114,7 +167,9 @@ impl Cache {
             inner.weight = 0;
             inner.horizon = revision;
             inner.last = revision;
-            inner.first
+            let first = inner.first;
+            inner.topics.reset(first);
+            first
         };
         self.head.send_replace(head);
     }
@@ -124,9 +179,10 @@ impl Cache {
         self.read().objects.get(key).cloned()
     }
 
-    /// The objects of a span in key order, the revision of the last change
-    /// among all, and the cursor behind it.
-    pub fn snapshot(&self, span: &Span) -> (Vec<Arc<Stored>>, Revision, Cursor) {
+    /// The objects of a span in key order, how many there are with those that
+    /// `keep` does not keep, the revision of the last change among all, and the
+    /// cursor behind it.
+    pub fn snapshot(&self, span: &Span, keep: impl Fn(&Stored) -> bool) -> Snapshot {
         let inner = self.read();
         let end = span
             .end
@@ -135,12 +191,23 @@ impl Cache {
         let range = inner
             .objects
             .range::<[u8], _>((Bound::Included(&*span.start), end));
-        let objects = range.map(|(_, object)| object.clone()).collect();
-        (
+        let mut total = 0;
+        let kept = range.filter(|(_, object)| {
+            total += 1;
+            keep(object)
+        });
+        let objects = kept.map(|(_, object)| object.clone()).collect();
+        Snapshot {
             objects,
-            inner.last,
-            Cursor(inner.first + inner.ring.len() as u64),
-        )
+            total,
+            last: inner.last,
+            cursor: inner.end(),
+        }
+    }
+
+    /// The cursor behind all that has happened.
+    pub fn cursor_now(&self) -> Cursor {
+        self.read().end()
     }
 
     /// The cursor from which all that happened after a revision follows.
@@ -157,28 +224,41 @@ impl Cache {
         Ok(Cursor(inner.first + skip as u64))
     }
 
-    /// What a cursor has not seen, up to `max` events; moves the cursor.
-    pub fn read_from(&self, cursor: &mut Cursor, max: usize) -> Result<Vec<Arc<Event>>, TooOld> {
+    /// What of a topic a cursor has not seen, up to `max` events; moves the cursor.
+    pub fn read_from(
+        &self,
+        topic: &Topic,
+        cursor: &mut Cursor,
+        max: usize,
+    ) -> Result<Vec<Arc<Event>>, TooOld> {
         let inner = self.read();
+        if *topic != Topic::All {
+            return inner.topics.read_from(topic, cursor, max, inner.horizon);
+        }
         let Some(skip) = cursor.0.checked_sub(inner.first) else {
             return Err(TooOld {
                 horizon: inner.horizon,
             });
         };
-        let events: Vec<_> = inner
-            .ring
-            .iter()
-            .skip(skip as usize)
-            .take(max)
-            .cloned()
-            .collect();
+        let from = inner.ring.len().min(skip as usize);
+        let events: Vec<_> = inner.ring.range(from..).take(max).cloned().collect();
         cursor.0 += events.len() as u64;
         Ok(events)
     }
 
-    /// Tells when there is something new.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.head.subscribe()
+    /// Tells when there is something new of a topic. Comes before the cursor:
+    /// what happens between the two is not lost.
+    pub fn subscribe(&self, topic: &Topic) -> watch::Receiver<u64> {
+        if *topic == Topic::All {
+            return self.head.subscribe();
+        }
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *inner;
+        let (first, next) = (inner.first, inner.end().0);
+        let numbered = (first..).zip(&inner.ring);
+        inner
+            .topics
+            .subscribe(topic.clone(), self.indexed, numbered, first, next)
     }
 
     /// How many objects there are.
@@ -195,12 +275,26 @@ impl Cache {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.head.send_modify(|_| {});
+        self.read().topics.wake();
     }
 
     /// Whether [`Cache::close`] was called.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
+}
+
+/// What a cache holds at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The objects that were kept.
+    pub objects: Vec<Arc<Stored>>,
+    /// How many there are with the others.
+    pub total: usize,
+    /// The revision of the last change.
+    pub last: Revision,
+    /// The cursor behind it.
+    pub cursor: Cursor,
 }
 
 /// One change as the feed brings it.
@@ -213,27 +307,31 @@ pub enum Change {
 }
 
 impl Inner {
-    fn apply(&mut self, change: Change) {
+    fn end(&self) -> Cursor {
+        Cursor(self.first + self.ring.len() as u64)
+    }
+
+    fn apply(&mut self, change: Change, indexed: Option<usize>) {
         let event = match change {
-            Change::Put(object) => Event {
-                revision: object.revision,
-                previous: self.objects.insert(object.key.clone(), object.clone()),
-                current: Some(object),
-            },
+            Change::Put(object) => {
+                let previous = self.objects.insert(object.key.clone(), object.clone());
+                Event::new(object.revision, Some(object), previous)
+            }
             Change::Delete(key, revision) => {
                 let Some(previous) = self.objects.remove(&key) else {
                     return;
                 };
-                Event {
-                    revision,
-                    previous: Some(previous),
-                    current: None,
-                }
+                Event::new(revision, None, Some(previous))
             }
         };
         self.last = event.revision;
         self.weight += event.weight();
-        self.ring.push_back(Arc::new(event));
+        let event = Arc::new(event);
+        let number = self.end().0;
+        self.ring.push_back(event.clone());
+        if let Some(old) = self.ring.len().checked_sub(FRAMES_KEPT + 1) {
+            self.ring[old].drop_frames();
+        }
         while self.ring.len() > EVENTS_MAX
             || (self.weight > WEIGHT_MAX && self.ring.len() > EVENTS_MIN)
         {
@@ -243,5 +341,6 @@ impl Inner {
                 self.weight -= gone.weight();
             }
         }
+        self.topics.push(number, &event, self.first, indexed);
     }
 }

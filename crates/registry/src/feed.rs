@@ -87,11 +87,10 @@ fn apply(registry: &Registry, batch: Batch) -> Result<(), Unreadable> {
 
 fn change(resource: &Resource, event: Event) -> Result<Change, Unreadable> {
     Ok(match event.change {
-        store::Change::Put { record, .. } => Change::Put(Arc::new(Stored::read(
-            &*resource.kind,
-            resource.prefix.len(),
-            &record,
-        )?)),
+        store::Change::Put { record, .. } => {
+            let stored = Stored::read(&*resource.kind, &resource.layout, &record)?;
+            Change::Put(Arc::new(stored))
+        }
         store::Change::Delete { key, .. } => Change::Delete(key, event.revision),
     })
 }
@@ -117,7 +116,7 @@ pub(crate) async fn load(registry: &Registry) -> Result<Revision, Status> {
             .map_err(crate::failure::store)?;
         let mut objects = Vec::with_capacity(page.records.len());
         for record in &page.records {
-            let stored = Stored::read(&*resource.kind, resource.prefix.len(), record);
+            let stored = Stored::read(&*resource.kind, &resource.layout, record);
             objects.push(Arc::new(stored.map_err(Status::internal)?));
         }
         resource.cache.reset(objects, at);

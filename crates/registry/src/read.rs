@@ -1,7 +1,7 @@
 //! Get and list, and what resourceVersion means to them.
 
 use crate::registry::{Registry, Resource};
-use crate::stored::{self, Selection, Stored};
+use crate::stored::{Selection, Stored};
 use crate::written;
 use crate::{failure, keys, token};
 use async_trait::async_trait;
@@ -59,15 +59,8 @@ impl Registry {
         let key = keys::key(&resource.prefix, namespace, name);
         match self.store().get(&key, None).await.map_err(failure::store)? {
             Some(record) => {
-                let prefix = resource.prefix.len();
-                let found = stored::from_written(
-                    resource.hub(),
-                    prefix,
-                    record.key,
-                    record.value,
-                    record.modified,
-                );
-                found.map_err(Status::internal)
+                let found = Stored::bare(&resource.layout, &record).map_err(Status::internal)?;
+                Ok(Arc::new(found))
             }
             None => Err(Status::not_found(&resource.card().group_resource(), name)),
         }
@@ -156,19 +149,13 @@ impl Registry {
     fn list_from_cache(&self, resource: &Resource, query: &ListQuery) -> Result<Listed, Status> {
         // What was seen before the snapshot is in it.
         let seen = self.seen_now();
-        let (objects, last, _) = resource
-            .cache
-            .snapshot(&keys::span(&resource.prefix, &query.selection.namespace));
-        let revision = seen.max(last);
+        let span = keys::span(&resource.prefix, &query.selection.namespace);
         let everything = query.selection.is_everything();
-        let total = objects.len();
-        let mut items: Vec<_> = match everything {
-            true => objects,
-            false => objects
-                .into_iter()
-                .filter(|o| o.is_selected(&query.selection))
-                .collect(),
-        };
+        let snapshot = resource.cache.snapshot(&span, |object| {
+            everything || object.is_selected(&query.selection)
+        });
+        let (mut items, total) = (snapshot.objects, snapshot.total);
+        let revision = seen.max(snapshot.last);
         let mut listed = Listed {
             items: Vec::new(),
             revision,
@@ -216,7 +203,7 @@ impl Registry {
             for record in &page.records {
                 left -= 1;
                 span = span.after(&record.key);
-                let stored = Stored::read(resource.hub(), resource.prefix.len(), record)
+                let stored = Stored::read(resource.hub(), &resource.layout, record)
                     .map_err(Status::internal)?;
                 if stored.is_selected(&query.selection) {
                     listed.items.push(Arc::new(stored));

@@ -2,6 +2,7 @@
 
 use crate::cache::Cache;
 use crate::hooks::Hooks;
+use crate::stored::Layout;
 use crate::{feed, keys};
 use admission::Chain;
 use api::{Card, Kind};
@@ -21,7 +22,12 @@ pub struct Resource {
     pub prefix: String,
     /// Its watch cache, shared by all kinds that are stored as the same.
     pub cache: Arc<Cache>,
+    /// How its stored objects are laid out.
+    pub layout: Arc<Layout>,
 }
+
+/// The field that watches are cut by: a kubelet watches the pods of its node.
+const INDEXED: &str = "spec.nodeName";
 
 impl Resource {
     /// Who the kind is.
@@ -91,14 +97,19 @@ impl Registry {
             );
             (id, keys::prefix(stored), kind.hub().is_none())
         };
-        let cache = match self.stored_as(prefix.as_bytes()) {
-            Some(resource) => resource.cache.clone(),
-            None => Arc::new(Cache::new(Vec::new(), Revision::ZERO)),
+        let (cache, layout) = match self.stored_as(prefix.as_bytes()) {
+            Some(resource) => (resource.cache.clone(), resource.layout.clone()),
+            None => {
+                let indexed = kind.selectable().iter().position(|f| *f == INDEXED);
+                let layout = Layout::new(&*kind, prefix.len());
+                (Arc::new(Cache::new(indexed)), Arc::new(layout))
+            }
         };
         let resource = Arc::new(Resource {
             kind,
             prefix,
             cache,
+            layout,
         });
         if is_hub {
             let mut by_prefix = self

@@ -337,7 +337,7 @@ fn hold_address(registry: &Registry, object: &Value, ip: Ipv4Addr, txn: &mut Txn
     txn.guards.push(Guard::Absent { key: key.clone() });
     txn.ops.push(Op::Put {
         key,
-        value: stored::encode(address),
+        value: stored::encode(&address),
         ttl: None,
     });
 }

@@ -6,11 +6,14 @@
 //! assembled by writing a head in front of the rest; nothing is parsed.
 
 use crate::keys;
+use crate::topics::Topic;
 use api::Kind;
 use bytes::Bytes;
+use codec::pick::{Picks, pick_rest};
 use meta::object::Object as _;
+use meta::value::write_string;
 use meta::{FieldSelector, LabelSelector, Str, Value};
-use std::sync::{Arc, OnceLock};
+use std::io::Write as _;
 use store::{Record, Revision};
 
 /// The format of stored values: JSON as described above, with the defaults of
@@ -31,27 +34,58 @@ pub struct Stored {
     prefix_len: usize,
     labels: Box<[(Str, Str)]>,
     fields: Box<[Str]>,
-    /// Whole, as clients read it; made when first asked for.
-    whole: OnceLock<Bytes>,
+}
+
+/// How the objects of a kind are laid out: what is known of all of them.
+#[derive(Debug)]
+pub struct Layout {
+    prefix_len: usize,
+    /// `{"kind":"Pod","apiVersion":"v1",`
+    head: Box<[u8]>,
+    picks: Picks,
+}
+
+impl Layout {
+    /// Of a kind whose objects lie below a prefix of this length.
+    pub(crate) fn new(kind: &dyn Kind, prefix_len: usize) -> Self {
+        let card = kind.card();
+        let head = format!(
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",",
+            card.kind,
+            card.group_version()
+        );
+        // Events tell their source in either of two fields.
+        let paths = kind.selectable().iter().copied();
+        let paths = paths.chain(["metadata.labels", "reportingComponent"]);
+        Layout {
+            prefix_len,
+            head: head.into_bytes().into(),
+            picks: Picks::new(paths),
+        }
+    }
 }
 
 impl Stored {
-    /// From a record of the store.
-    pub fn read(kind: &dyn Kind, prefix_len: usize, record: &Record) -> Result<Self, Unreadable> {
-        let tail = tail(&record.key, &record.value)?;
-        let value = parse(&record.key, &tail)?;
+    /// From a record of the store, with what selections need.
+    pub fn read(kind: &dyn Kind, layout: &Layout, record: &Record) -> Result<Self, Unreadable> {
+        let mut stored = Stored::bare(layout, record)?;
+        let value = pick_rest("metadata", &stored.tail, &layout.picks)
+            .map_err(|e| unreadable(&record.key, e))?;
+        stored.labels = labels(&value);
+        let fields = kind.selectable().iter();
+        stored.fields = fields.map(|name| kind.field(&value, name).into()).collect();
+        Ok(stored)
+    }
+
+    /// From a record of the store, to be read and never selected.
+    pub(crate) fn bare(layout: &Layout, record: &Record) -> Result<Self, Unreadable> {
         Ok(Stored {
             key: record.key.clone(),
-            tail,
+            tail: tail(&record.key, &record.value)?,
             revision: record.modified,
-            prefix_len,
-            labels: labels(&value),
-            fields: kind
-                .selectable()
-                .iter()
-                .map(|name| kind.field(&value, name).into())
-                .collect(),
-            whole: OnceLock::new(),
+            prefix_len: layout.prefix_len,
+            labels: Box::default(),
+            fields: Box::default(),
         })
     }
 
@@ -70,6 +104,11 @@ impl Stored {
         self.tail.len() + self.key.len()
     }
 
+    /// The text of a selectable field, by its position among them.
+    pub(crate) fn field(&self, index: usize) -> &str {
+        self.fields.get(index).map(Str::as_str).unwrap_or_default()
+    }
+
     /// Whether a selection means this object.
     pub fn is_selected(&self, selection: &Selection) -> bool {
         (selection.labels.is_everything() || selection.labels.matches(|key| self.label(key)))
@@ -86,48 +125,40 @@ impl Stored {
 
     /// The object as a list's item: without kind and apiVersion.
     pub fn write_item(&self, out: &mut Vec<u8>) {
-        write_head(out, self.revision);
-        out.extend_from_slice(&self.tail);
+        out.push(b'{');
+        self.write_at(self.revision, out);
     }
 
     /// The object as clients read it.
-    pub fn whole(&self, kind: &dyn Kind) -> Bytes {
-        self.whole
-            .get_or_init(|| whole(kind, &self.tail, self.revision))
-            .clone()
+    pub fn whole(&self, layout: &Layout) -> Bytes {
+        let mut out = Vec::with_capacity(self.whole_len(layout));
+        self.write_whole(layout, self.revision, &mut out);
+        out.into()
     }
 
-    /// The object as clients read it, at another revision: what a watcher is
-    /// told of an object that left its selection.
-    pub fn whole_at(&self, kind: &dyn Kind, revision: Revision) -> Bytes {
-        whole(kind, &self.tail, revision)
+    /// About how long the whole object is.
+    pub(crate) fn whole_len(&self, layout: &Layout) -> usize {
+        layout.head.len() + self.tail.len() + 56
+    }
+
+    /// The object as clients read it, at its own or another revision: a watcher
+    /// is told of an object that left its selection as of when it left.
+    pub(crate) fn write_whole(&self, layout: &Layout, at: Revision, out: &mut Vec<u8>) {
+        out.extend_from_slice(&layout.head);
+        self.write_at(at, out);
+    }
+
+    /// Everything after kind and apiVersion.
+    fn write_at(&self, revision: Revision, out: &mut Vec<u8>) {
+        // Writing to memory cannot fail.
+        let _ = write!(out, "\"metadata\":{{\"resourceVersion\":\"{revision}\",");
+        out.extend_from_slice(&self.tail);
     }
 
     /// The tree, with kind, apiVersion and resourceVersion.
     pub fn to_value(&self, kind: &dyn Kind) -> Result<Value, Unreadable> {
         to_value(kind, &self.key, &self.tail, self.revision)
     }
-}
-
-fn write_head(out: &mut Vec<u8>, revision: Revision) {
-    out.extend_from_slice(HEAD);
-    out.extend_from_slice(format!("\"resourceVersion\":\"{revision}\",").as_bytes());
-}
-
-fn whole(kind: &dyn Kind, tail: &[u8], revision: Revision) -> Bytes {
-    let card = kind.card();
-    let mut out = Vec::with_capacity(tail.len() + 128);
-    let head = format!(
-        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",",
-        card.kind,
-        card.group_version()
-    );
-    out.extend_from_slice(head.as_bytes());
-    let brace = out.len();
-    write_head(&mut out, revision);
-    out.remove(brace);
-    out.extend_from_slice(tail);
-    out.into()
 }
 
 /// A stored value that cannot be read.
@@ -164,20 +195,13 @@ fn tail(key: &[u8], value: &Bytes) -> Result<Bytes, Unreadable> {
     }
 }
 
-fn parse(key: &[u8], tail: &[u8]) -> Result<Value, Unreadable> {
-    let mut text = Vec::with_capacity(tail.len() + HEAD.len());
-    text.extend_from_slice(HEAD);
-    text.extend_from_slice(tail);
-    codec::json::parse_value(&text).map_err(|e| unreadable(key, e))
-}
-
 fn to_value(
     kind: &dyn Kind,
     key: &[u8],
     tail: &[u8],
     revision: Revision,
 ) -> Result<Value, Unreadable> {
-    let mut value = parse(key, tail)?;
+    let mut value = codec::json::parse_rest("metadata", tail).map_err(|e| unreadable(key, e))?;
     value.set_gvk(&kind.card().gvk());
     value
         .metadata_mut()
@@ -193,36 +217,34 @@ fn labels(value: &Value) -> Box<[(Str, Str)]> {
         .collect()
 }
 
-/// The bytes to store for a tree.
-pub(crate) fn encode(mut object: Value) -> Bytes {
-    let map = object.make_object();
-    map.remove("kind");
-    map.remove("apiVersion");
-    map.object("metadata").remove("resourceVersion");
+/// The bytes to store for a tree: without what the key and the commit say.
+pub(crate) fn encode(object: &Value) -> Bytes {
     let mut out = Vec::with_capacity(1024);
     out.push(FORMAT);
-    object.write_object(&mut out);
+    out.extend_from_slice(HEAD);
+    let entry = |is_first: &mut bool, key: &str, value: &Value, out: &mut Vec<u8>| {
+        if !std::mem::take(is_first) {
+            out.push(b',');
+        }
+        write_string(key, out);
+        out.push(b':');
+        value.write_json(out);
+    };
+    let mut is_first = true;
+    for (key, value) in object.metadata().into_iter().flat_map(meta::Map::iter) {
+        if key != "resourceVersion" {
+            entry(&mut is_first, key, value, &mut out);
+        }
+    }
+    out.push(b'}');
+    is_first = false;
+    for (key, value) in object.as_object().into_iter().flat_map(meta::Map::iter) {
+        if !matches!(key.as_str(), "kind" | "apiVersion" | "metadata") {
+            entry(&mut is_first, key, value, &mut out);
+        }
+    }
+    out.push(b'}');
     out.into()
-}
-
-/// An object right after it was written.
-pub(crate) fn from_written(
-    kind: &dyn Kind,
-    prefix_len: usize,
-    key: Bytes,
-    value: Bytes,
-    revision: Revision,
-) -> Result<Arc<Stored>, Unreadable> {
-    let tail = tail(&key, &value)?;
-    Ok(Arc::new(Stored {
-        key,
-        tail,
-        revision,
-        prefix_len,
-        labels: Box::default(),
-        fields: kind.selectable().iter().map(|_| Str::default()).collect(),
-        whole: OnceLock::new(),
-    }))
 }
 
 /// A record of the store as a tree.
@@ -265,7 +287,7 @@ impl Term {
         let found = match self.which {
             Which::Name => object.name(),
             Which::Namespace => object.namespace(),
-            Which::Indexed(i) => object.fields.get(i).map(Str::as_str).unwrap_or_default(),
+            Which::Indexed(i) => object.field(i),
         };
         (found == self.value) == self.equal
     }
@@ -318,6 +340,29 @@ impl Selection {
             namespace: namespace.into(),
             ..Selection::default()
         }
+    }
+
+    /// The narrowest part of what happens to a kind in which all happens that
+    /// this selection may mean. `indexed` is the field by which there are parts.
+    pub(crate) fn topic(&self, prefix: &str, namespaced: bool, indexed: Option<usize>) -> Topic {
+        let equal = self.fields.iter().filter(|term| term.equal);
+        let mut topic = match self.namespace.is_empty() {
+            true => Topic::All,
+            false => Topic::Namespace(self.namespace.as_str().into()),
+        };
+        for term in equal {
+            match term.which {
+                Which::Name if namespaced != self.namespace.is_empty() => {
+                    let key = keys::key(prefix, &self.namespace, &term.value);
+                    return Topic::Object(key);
+                }
+                Which::Indexed(i) if Some(i) == indexed => {
+                    topic = Topic::Indexed(term.value.clone());
+                }
+                _ => {}
+            }
+        }
+        topic
     }
 
     /// Whether it means all objects of its namespace.

@@ -1,8 +1,9 @@
 //! Watch: what happens to the objects of a selection, as a stream.
 
-use crate::cache::{Cursor, Event, TooOld};
+use crate::cache::{self, Cursor, Event, TooOld};
 use crate::registry::{Registry, Resource};
 use crate::stored::{Selection, Stored};
+use crate::topics::Topic;
 use crate::{keys, written};
 use bytes::Bytes;
 use futures::Stream;
@@ -53,6 +54,30 @@ pub struct Notice {
     pub kind: NoticeKind,
     /// The object, whole; for an error, the Status.
     pub object: Bytes,
+    /// All of it as it goes over the wire: `{"type":"ADDED","object":{…}}` and
+    /// a line's end.
+    pub frame: Bytes,
+}
+
+impl Notice {
+    /// Of an object that is JSON already.
+    pub fn new(kind: NoticeKind, object: &[u8]) -> Self {
+        let before = kind.frame_start();
+        let mut out = Vec::with_capacity(before.len() + object.len() + 2);
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(object);
+        out.extend_from_slice(b"}\n");
+        Notice::of_frame(kind, out.into())
+    }
+
+    pub(crate) fn of_frame(kind: NoticeKind, frame: Bytes) -> Self {
+        let object = frame.slice(kind.frame_start().len()..frame.len() - 2);
+        Notice {
+            kind,
+            object,
+            frame,
+        }
+    }
 }
 
 /// What happened.
@@ -81,6 +106,17 @@ impl NoticeKind {
             NoticeKind::Error => "ERROR",
         }
     }
+
+    /// What stands before the object.
+    pub(crate) fn frame_start(self) -> &'static str {
+        match self {
+            NoticeKind::Added => "{\"type\":\"ADDED\",\"object\":",
+            NoticeKind::Modified => "{\"type\":\"MODIFIED\",\"object\":",
+            NoticeKind::Deleted => "{\"type\":\"DELETED\",\"object\":",
+            NoticeKind::Bookmark => "{\"type\":\"BOOKMARK\",\"object\":",
+            NoticeKind::Error => "{\"type\":\"ERROR\",\"object\":",
+        }
+    }
 }
 
 impl Registry {
@@ -91,8 +127,12 @@ impl Registry {
         resource: Arc<Resource>,
         query: WatchQuery,
     ) -> Result<impl Stream<Item = Notice> + Send + use<>, Status> {
+        let namespaced = resource.card().namespaced;
+        let indexed = resource.cache.indexed;
+        let topic = query.selection.topic(&resource.prefix, namespaced, indexed);
         let mut watcher = Watcher {
-            head: resource.cache.subscribe(),
+            head: resource.cache.subscribe(&topic),
+            topic,
             registry: self.clone(),
             cursor: None,
             ready: VecDeque::new(),
@@ -134,6 +174,7 @@ struct Watcher {
     registry: Arc<Registry>,
     resource: Arc<Resource>,
     selection: Selection,
+    topic: Topic,
     head: watch::Receiver<u64>,
     cursor: Option<Cursor>,
     ready: VecDeque<Notice>,
@@ -147,22 +188,26 @@ impl Watcher {
     fn begin_with_all(&mut self, announce: bool) {
         let seen = self.registry.seen_now();
         let span = keys::span(&self.resource.prefix, &self.selection.namespace);
-        let (objects, last, cursor) = self.resource.cache.snapshot(&span);
-        self.cursor = Some(cursor);
-        for object in &objects {
-            if object.is_selected(&self.selection) {
-                self.tell(NoticeKind::Added, object, None);
-            }
+        let selection = &self.selection;
+        let snapshot = self
+            .resource
+            .cache
+            .snapshot(&span, |object| object.is_selected(selection));
+        self.cursor = Some(snapshot.cursor);
+        for object in &snapshot.objects {
+            let notice = self.as_added(object);
+            self.ready.push_back(notice);
         }
         if announce {
-            self.ready.push_back(self.bookmark(seen.max(last), true));
+            self.ready
+                .push_back(self.bookmark(seen.max(snapshot.last), true));
         }
     }
 
     fn begin_after(&mut self, revision: Option<Revision>) {
         let from = match revision {
             Some(revision) => self.resource.cache.cursor_after(revision),
-            None => Ok(self.resource.cache.snapshot(&keys::span("\u{0}", "")).2),
+            None => Ok(self.resource.cache.cursor_now()),
         };
         match from {
             Ok(cursor) => {
@@ -191,7 +236,11 @@ impl Watcher {
             }
             // Marked as seen before reading, so that nothing slips between.
             self.head.borrow_and_update();
-            match self.resource.cache.read_from(&mut cursor, BATCH) {
+            match self
+                .resource
+                .cache
+                .read_from(&self.topic, &mut cursor, BATCH)
+            {
                 Ok(events) if events.is_empty() => self.wait().await,
                 Ok(events) => {
                     self.cursor = Some(cursor);
@@ -222,7 +271,7 @@ impl Watcher {
         let Some(mut cursor) = self.cursor else {
             return;
         };
-        let next = self.resource.cache.read_from(&mut cursor, 1);
+        let next = self.resource.cache.read_from(&self.topic, &mut cursor, 1);
         if next.is_ok_and(|events| events.is_empty()) {
             let bookmark = self.bookmark(seen.max(self.floor), false);
             self.ready.push_back(bookmark);
@@ -242,33 +291,41 @@ impl Watcher {
             .previous
             .as_ref()
             .filter(|o| o.is_selected(&self.selection));
-        match (was_in, is_in) {
-            (None, Some(object)) => self.tell(NoticeKind::Added, object, None),
-            (Some(_), Some(object)) => self.tell(NoticeKind::Modified, object, None),
-            (Some(object), None) => self.tell(NoticeKind::Deleted, object, Some(event.revision)),
-            (None, None) => {}
+        let kind = match (was_in, is_in) {
+            (None, Some(_)) => NoticeKind::Added,
+            (Some(_), Some(_)) => NoticeKind::Modified,
+            (Some(_), None) => NoticeKind::Deleted,
+            (None, None) => return,
+        };
+        let notice = match (self.resource.kind.hub(), was_in, is_in) {
+            (None, ..) => {
+                let frame = event.frame(kind, &self.resource.layout);
+                frame.map(|frame| Notice::of_frame(kind, frame))
+            }
+            (Some(_), _, Some(object)) => Some(self.converted(kind, object, object.revision)),
+            (Some(_), Some(object), None) => Some(self.converted(kind, object, event.revision)),
+            (Some(_), None, None) => None,
+        };
+        self.ready.extend(notice);
+    }
+
+    fn as_added(&self, object: &Stored) -> Notice {
+        let (kind, at) = (NoticeKind::Added, object.revision);
+        match self.resource.kind.hub() {
+            None => Notice::of_frame(kind, cache::frame(kind, object, &self.resource.layout, at)),
+            Some(_) => self.converted(kind, object, at),
         }
     }
 
-    fn tell(&mut self, kind: NoticeKind, object: &Stored, at: Option<Revision>) {
-        let hub = self.resource.hub();
-        let object = match (self.resource.kind.hub(), at) {
-            (None, None) => object.whole(hub),
-            (None, Some(at)) => object.whole_at(hub, at),
-            (Some(_), at) => match self.converted(object, at) {
-                Ok(bytes) => bytes,
-                Err(status) => return self.ready.push_back(error(&status)),
-            },
-        };
-        self.ready.push_back(Notice { kind, object });
-    }
-
-    fn converted(&self, object: &Stored, at: Option<Revision>) -> Result<Bytes, Status> {
-        let value = object
-            .to_value(self.resource.hub())
-            .map_err(Status::internal)?;
-        let at = at.unwrap_or(object.revision);
-        Ok(written::Written::new(&self.resource, value, Some(at), false).to_bytes())
+    /// In the form in which this resource serves what is stored as another kind.
+    fn converted(&self, kind: NoticeKind, object: &Stored, at: Revision) -> Notice {
+        match object.to_value(self.resource.hub()) {
+            Ok(value) => {
+                let written = written::Written::new(&self.resource, value, Some(at), false);
+                Notice::new(kind, &written.to_bytes())
+            }
+            Err(unreadable) => error(&Status::internal(unreadable)),
+        }
     }
 
     fn bookmark(&self, revision: Revision, initial: bool) -> Notice {
@@ -288,18 +345,12 @@ impl Watcher {
         codec::complete(&mut object, card.schema);
         let mut out = Vec::new();
         object.write_object(&mut out);
-        Notice {
-            kind: NoticeKind::Bookmark,
-            object: out.into(),
-        }
+        Notice::new(NoticeKind::Bookmark, &out)
     }
 }
 
 fn error(status: &Status) -> Notice {
     let mut out = Vec::new();
     status.to_value().write_object(&mut out);
-    Notice {
-        kind: NoticeKind::Error,
-        object: out.into(),
-    }
+    Notice::new(NoticeKind::Error, &out)
 }

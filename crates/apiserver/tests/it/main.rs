@@ -9,4 +9,6 @@ mod kubectl;
 mod lists;
 mod openapi;
 mod protobuf;
+mod python;
+mod rubbish;
 mod watches;
