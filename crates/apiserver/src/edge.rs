@@ -210,28 +210,33 @@ async fn respond(
 
 /// Reads a body, which may be neither too large nor too slow.
 async fn receive(clock: &Clock, mut body: Incoming, waits: bool) -> Result<Bytes, Status> {
-    let is_announced = body.size_hint().lower() > BODY_MAX as u64;
-    // Who asks first whether to send it need not.
-    if !(is_announced && waits) {
-        let limited = Limited::new(&mut body, if is_announced { 0 } else { BODY_MAX });
-        match clock.timeout(BODY, limited.collect()).await {
-            Ok(Ok(collected)) => return Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => drain(clock, body).await,
-            Ok(Err(error)) => {
-                return Err(Status::bad_request(format!(
-                    "reading the body failed: {error}"
-                )));
-            }
-            Err(_) => {
-                return Err(Status::new(
-                    Reason::Timeout,
-                    "Timeout: request did not complete within the allotted timeout",
-                ));
-            }
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        // Who asks first whether to send it need not.
+        if !waits {
+            drain(clock, body).await;
         }
+        return Err(too_large());
     }
+    let limited = Limited::new(&mut body, BODY_MAX).collect();
+    match clock.timeout(BODY, limited).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            drain(clock, body).await;
+            Err(too_large())
+        }
+        Ok(Err(error)) => Err(Status::bad_request(format!(
+            "reading the body failed: {error}"
+        ))),
+        Err(_) => Err(Status::new(
+            Reason::Timeout,
+            "Timeout: request did not complete within the allotted timeout",
+        )),
+    }
+}
+
+fn too_large() -> Status {
     let message = format!("Request entity too large: limit is {BODY_MAX}");
-    Err(Status::new(Reason::RequestEntityTooLarge, message))
+    Status::new(Reason::RequestEntityTooLarge, message)
 }
 
 /// Reads on for a while: a client that is cut off while it sends does not hear
