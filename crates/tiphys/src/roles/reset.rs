@@ -80,10 +80,17 @@ async fn is_running(instance: &Instance) -> Result<bool> {
     }
 }
 
+/// Removes a folder; of one on which a disk is mounted, what is in it.
 fn remove_dir(path: &Path) -> Result<()> {
+    use std::io::ErrorKind::{NotFound, ResourceBusy};
     match std::fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == NotFound => Ok(()),
+        Err(error) if error.kind() == ResourceBusy && is_empty(path) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("remove {}", path.display())),
     }
+}
+
+fn is_empty(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }

@@ -37,6 +37,7 @@ pub fn run(args: ServerArgs) -> Result<()> {
     let config = Config::new(args)?;
     crate::logging::start(config.args.v);
     preflight::check(&config)?;
+    raise_limits();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -45,6 +46,17 @@ pub fn run(args: ServerArgs) -> Result<()> {
     // Blocking work of the node (a packet filter's thread, a pull) is not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// As many descriptors as the machine allows: each watch and each pod takes
+/// some, and shells give 1,024.
+fn raise_limits() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the number of open files");
+    }
 }
 
 async fn serve(config: Config) -> Result<()> {
