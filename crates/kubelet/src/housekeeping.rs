@@ -34,15 +34,19 @@ pub async fn take_over(cx: &Arc<Context>, workers: &PodWorkers) {
 
 /// Runs until it is dropped.
 pub async fn run(cx: Arc<Context>, workers: PodWorkers) {
+    let (size, files) = (
+        cx.config.container_log_max_size,
+        cx.config.container_log_max_files,
+    );
+    let rotation = rotate::run(&*cx.runtime, &cx.clock, size, files);
+    tokio::join!(rotation, tidy(Arc::clone(&cx), workers));
+}
+
+async fn tidy(cx: Arc<Context>, workers: PodWorkers) {
     let mut round = 0u32;
     loop {
         cx.clock.sleep(HOUSEKEEPING).await;
         round = round.wrapping_add(1);
-        let (size, files) = (
-            cx.config.container_log_max_size,
-            cx.config.container_log_max_files,
-        );
-        rotate::rotate_all(&*cx.runtime, &cx.clock, size, files).await;
         remove_dead(&cx).await;
         if round.is_multiple_of(ROUNDS) {
             weigh_classes(&cx);

@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use stdx::{Clock, Timestamp};
 use tokio::sync::mpsc;
 
-use super::{Line, Stream};
+use super::{Line, Stream, rotate};
 
 const BLOCK: usize = 64 * 1024;
 /// How often a followed file is looked at: a look is one read of a file at its
@@ -92,16 +92,16 @@ pub async fn follow(
         if reader.is_full() {
             return Ok(());
         }
+        if options.follow && reader.was_rotated()? {
+            reader.reopen()?;
+            continue;
+        }
         if over {
             let rest = reader.rest();
             if !rest.is_empty() {
                 let _ = output.send(rest).await;
             }
             return Ok(());
-        }
-        if reader.was_rotated()? {
-            reader.reopen()?;
-            continue;
         }
         tokio::select! {
             () = output.closed() => return Ok(()),
@@ -226,8 +226,25 @@ impl Reader {
         let mut last = Vec::new();
         self.file.read_to_end(&mut last)?;
         self.pending.extend(last);
-        self.file = File::open(&self.path)?;
+        self.file = File::open(self.successor()?)?;
         Ok(())
+    }
+
+    /// The file that was begun after this one: when many were, for a reader
+    /// that is slower than the writer, not the newest.
+    fn successor(&self) -> io::Result<PathBuf> {
+        let own = self.file.metadata()?;
+        let mut rotated = rotate::rotated(&self.path)?;
+        let place = rotated.iter().position(|path| {
+            let found = std::fs::metadata(path);
+            found.is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
+        });
+        // A file that is gone was older than those that are left.
+        let next = place.map_or(0, |place| place + 1);
+        Ok(match next < rotated.len() {
+            true => rotated.swap_remove(next),
+            false => self.path.clone(),
+        })
     }
 }
 
@@ -292,6 +309,28 @@ mod tests {
             ..plain
         };
         assert_eq!(read(TEXT, one).await, "two\n");
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_misses_no_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("0.log");
+        std::fs::write(&path, "t stdout F one\n").unwrap();
+        let mut reader = Reader::open(&path, &LogOptions::default()).unwrap();
+        std::fs::rename(&path, temp.path().join("0.log.1")).unwrap();
+        std::fs::write(temp.path().join("0.log.2"), "t stdout F two\n").unwrap();
+        std::fs::write(&path, "t stdout F three\n").unwrap();
+        let mut said = Vec::new();
+        loop {
+            while let Some(bytes) = reader.next().unwrap() {
+                said.extend(bytes);
+            }
+            if !reader.was_rotated().unwrap() {
+                break;
+            }
+            reader.reopen().unwrap();
+        }
+        assert_eq!(said, b"one\ntwo\nthree\n");
     }
 
     #[tokio::test]

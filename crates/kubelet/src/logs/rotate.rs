@@ -7,13 +7,39 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use container::Runtime;
 use container::status::{ContainerFilter, ContainerState};
 use stdx::Clock;
 
-/// Rotates the logs of all running containers that are too long.
-pub async fn rotate_all(runtime: &dyn Runtime, clock: &Clock, size_max: u64, files_max: u32) {
+/// How often logs are looked at, as upstream does.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often they are while one of them grows fast, which would fill the disk
+/// between two looks.
+const LOOK_AT_FLOOD_EVERY: Duration = Duration::from_secs(1);
+
+/// Rotates logs that are too long, until it is dropped.
+pub async fn run(runtime: &dyn Runtime, clock: &Clock, size_max: u64, files_max: u32) {
+    let mut pause = LOOK_EVERY;
+    loop {
+        clock.sleep(pause).await;
+        let longest = rotate_all(runtime, clock, size_max, files_max).await;
+        pause = match longest >= size_max / 2 {
+            true => LOOK_AT_FLOOD_EVERY,
+            false => LOOK_EVERY,
+        };
+    }
+}
+
+/// Rotates the logs of all running containers that are too long; how long the
+/// longest was.
+pub async fn rotate_all(
+    runtime: &dyn Runtime,
+    clock: &Clock,
+    size_max: u64,
+    files_max: u32,
+) -> u64 {
     let filter = ContainerFilter {
         state: Some(ContainerState::Running),
         ..ContainerFilter::default()
@@ -25,21 +51,24 @@ pub async fn rotate_all(runtime: &dyn Runtime, clock: &Clock, size_max: u64, fil
                 error = error.chain(),
                 "cannot list containers for log rotation"
             );
-            return;
+            return 0;
         }
     };
+    let mut longest = 0;
     for container in containers {
         let Some(path) = &container.log_path else {
             continue;
         };
-        let is_long = fs::metadata(path).is_ok_and(|meta| meta.len() >= size_max);
-        if !is_long {
+        let length = fs::metadata(path).map_or(0, |meta| meta.len());
+        longest = longest.max(length);
+        if length < size_max {
             continue;
         }
         if let Err(error) = rotate(runtime, clock, &container.id, path, files_max).await {
             tracing::warn!(path = %path.display(), error, "cannot rotate log");
         }
     }
+    longest
 }
 
 async fn rotate(
@@ -51,6 +80,10 @@ async fn rotate(
 ) -> Result<(), String> {
     let time = stdx::format_seconds(clock.wall()).replace([':', '-', 'T', 'Z'], "");
     let old = PathBuf::from(format!("{}.{time}", path.display()));
+    if old.exists() {
+        // It was rotated in this very second: another file must not be lost.
+        return Ok(());
+    }
     fs::rename(path, &old).map_err(|error| error.to_string())?;
     if let Err(error) = runtime.reopen_log(id).await {
         // The runtime still writes to the old file: it keeps its name.
