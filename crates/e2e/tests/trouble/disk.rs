@@ -83,7 +83,8 @@ pub fn a_full_disk_is_said_and_survived() {
         ",
     ));
     kubectl.ok("wait --for=condition=Ready --timeout=60s pod/stays");
-    let container = kubectl.ok("get pod stays -o jsonpath='{.status.containerStatuses[0].containerID}'");
+    let container =
+        kubectl.ok("get pod stays -o jsonpath='{.status.containerStatuses[0].containerID}'");
 
     disk.fill();
     let mut acknowledged = Vec::new();
@@ -104,7 +105,10 @@ pub fn a_full_disk_is_said_and_survived() {
     let message = status["message"].as_str().unwrap_or_default();
     assert!(message.contains("no space left"), "{message}");
     // A client that cannot be misled: kubectl says it too.
-    let said = kubectl.fails("create configmap refused --from-literal=a=b");
+    let large = cluster.beside("large");
+    std::fs::write(&large, "x".repeat(200 << 10)).expect("write a file");
+    let create = format!("create configmap refused --from-file={}", large.display());
+    let said = kubectl.fails(&create);
     assert!(said.contains("no space left"), "{said}");
 
     // Reads go on, pods run, the server stays.
@@ -181,7 +185,11 @@ fn crashed() -> Cluster {
     cluster.start_server();
     let door = Door::of(&cluster);
     for number in 0..40 {
-        let reply = door.ask("POST", CONFIG_MAPS, &config_map(&format!("c{number}"), 2000));
+        let reply = door.ask(
+            "POST",
+            CONFIG_MAPS,
+            &config_map(&format!("c{number}"), 2000),
+        );
         assert_eq!(reply.expect("an answer").code, 201);
     }
     cluster.kill_server();
@@ -217,7 +225,8 @@ pub fn a_torn_log_is_cut() {
     // Half a frame that a crash might have left behind.
     let mut file = OpenOptions::new().write(true).open(&segment).expect("open");
     let torn = &text[position(&text, b"\"c30\"") as usize - 300..][..500];
-    file.seek(SeekFrom::Start(end.next_multiple_of(8) as u64)).expect("seek");
+    file.seek(SeekFrom::Start(end.next_multiple_of(8) as u64))
+        .expect("seek");
     file.write_all(torn).expect("write");
     drop(file);
     cluster.start_server();
@@ -258,14 +267,19 @@ fn refusal(cluster: &Cluster) -> String {
 fn run(cluster: &Cluster) -> Outcome {
     let mut timeout = std::process::Command::new("timeout");
     let server = cluster.server_command();
-    timeout.arg("20").arg(server.get_program()).args(server.get_args());
+    timeout
+        .arg("20")
+        .arg(server.get_program())
+        .args(server.get_args());
     Outcome::of(&mut timeout)
 }
 
 /// Starts a server again and looks for its objects.
 fn end_well(mut cluster: Cluster, count: usize) {
     cluster.start_server();
-    let list = Door::of(&cluster).ask("GET", CONFIG_MAPS, "").expect("a list");
+    let list = Door::of(&cluster)
+        .ask("GET", CONFIG_MAPS, "")
+        .expect("a list");
     let list: Value = list.json();
     let items = list["items"].as_array().expect("items");
     let found = items.iter().filter(|item| {
@@ -300,7 +314,11 @@ fn position(text: &[u8], part: &[u8]) -> u64 {
 }
 
 fn flip(path: &Path, at: u64) {
-    let mut file = OpenOptions::new().read(true).write(true).open(path).expect("open");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .expect("open");
     let mut byte = [0];
     file.seek(SeekFrom::Start(at)).expect("seek");
     file.read_exact(&mut byte).expect("read");

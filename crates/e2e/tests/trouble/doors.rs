@@ -94,7 +94,10 @@ pub fn rubbish_is_refused() {
             assert!(reply.code < 500, "{number}: {shown:?}: {reply:?}");
         }
     }
-    assert_eq!(door.ask("GET", CONFIG_MAPS, "").expect("an answer").code, 200);
+    assert_eq!(
+        door.ask("GET", CONFIG_MAPS, "").expect("an answer").code,
+        200
+    );
     wait_for_descriptors(&cluster, &before);
     end(cluster);
 }
@@ -105,11 +108,25 @@ fn mutated(seeded: &mut Seeded) -> Vec<u8> {
     let (method, path) = [
         ("POST", CONFIG_MAPS),
         ("PUT", "/api/v1/namespaces/default/configmaps/a"),
-        ("GET", "/api/v1/namespaces/default/pods?labelSelector=a%3Db&limit=3"),
-        ("PATCH", "/api/v1/namespaces/default/configmaps/a?fieldManager=x"),
-        ("DELETE", "/apis/apps/v1/namespaces/default/deployments/none"),
+        (
+            "GET",
+            "/api/v1/namespaces/default/pods?labelSelector=a%3Db&limit=3",
+        ),
+        (
+            "PATCH",
+            "/api/v1/namespaces/default/configmaps/a?fieldManager=x",
+        ),
+        (
+            "DELETE",
+            "/apis/apps/v1/namespaces/default/deployments/none",
+        ),
     ][seeded.below(5)];
-    let kind = ["json", "yaml", "merge-patch+json", "vnd.kubernetes.protobuf"][seeded.below(4)];
+    let kind = [
+        "json",
+        "yaml",
+        "merge-patch+json",
+        "vnd.kubernetes.protobuf",
+    ][seeded.below(4)];
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: trouble\r\nAccept: application/json\r\nContent-Type: application/{kind}\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -134,7 +151,8 @@ pub fn too_much_is_refused() {
     let before = Vitals::of(&cluster);
     // A body that says how large it is, and one that does not.
     let mut wire = door.enter().expect("a connection");
-    wire.send_head("POST", CONFIG_MAPS, 100 << 20).expect("a head");
+    wire.send_head("POST", CONFIG_MAPS, 100 << 20)
+        .expect("a head");
     let reply = wire.receive().expect("an answer");
     assert_eq!(reply.code, 413, "{:?}", reply.json());
     assert_eq!(reply.json()["reason"], "RequestEntityTooLarge");
@@ -189,17 +207,22 @@ pub fn slow_clients_are_let_go() {
     let mut heads: Vec<_> = (0..EACH).map(|_| door.enter().expect("a socket")).collect();
     let mut bodies: Vec<_> = (0..EACH).map(|_| door.enter().expect("a socket")).collect();
     for wire in &mut heads {
-        wire.send(b"GET /api HTTP/1.1\r\nHost:").expect("half a head");
+        wire.send(b"GET /api HTTP/1.1\r\nHost:")
+            .expect("half a head");
     }
     for wire in &mut bodies {
         wire.send_head("POST", CONFIG_MAPS, 1000).expect("a head");
         wire.send(b"{\"apiVersion\":").expect("a part of a body");
     }
     // Others are served meanwhile.
-    assert_eq!(door.ask("GET", CONFIG_MAPS, "").expect("an answer").code, 200);
+    assert_eq!(
+        door.ask("GET", CONFIG_MAPS, "").expect("an answer").code,
+        200
+    );
     for (what, wires) in [("shaken", shaken), ("heads", heads), ("bodies", bodies)] {
         for mut wire in wires {
-            wire.set_patience(Duration::from_secs(90)).expect("patience");
+            wire.set_patience(Duration::from_secs(90))
+                .expect("patience");
             assert!(wire.is_ended(), "{what}: the server waits for ever");
         }
     }
@@ -224,7 +247,9 @@ pub fn idle_watches_cost_little() {
     let each = during.memory_kib.saturating_sub(before.memory_kib) * 1024 / WATCHES as u64;
     println!("a watch on a connection of its own costs {each} bytes");
     assert!(each < 64 << 10, "a watch costs {each} bytes");
-    let created = door.ask("POST", CONFIG_MAPS, CONFIG_MAP).expect("an answer");
+    let created = door
+        .ask("POST", CONFIG_MAPS, CONFIG_MAP)
+        .expect("an answer");
     assert_eq!(created.code, 201);
     for events in &mut watches {
         let event = events.next().expect("an event").expect("an event");
@@ -248,25 +273,34 @@ pub fn a_deaf_watcher_harms_nobody() {
     let (cluster, door) = start();
     let before = Vitals::of(&cluster);
     let deaf: Vec<Events> = (0..20)
-        .map(|_| door.watch(&format!("{CONFIG_MAPS}?watch=1")).expect("a watch"))
+        .map(|_| {
+            door.watch(&format!("{CONFIG_MAPS}?watch=1"))
+                .expect("a watch")
+        })
         .collect();
-    let mut hearing = door.watch(&format!("{CONFIG_MAPS}?watch=1")).expect("a watch");
-    let mut wire = door.enter().expect("a connection");
+    let mut hearing = door
+        .watch(&format!("{CONFIG_MAPS}?watch=1"))
+        .expect("a watch");
     // Sixty megabytes for each of the deaf.
     const WRITES: usize = 300;
-    for number in 0..WRITES {
-        write_large(&mut wire, number);
-    }
+    let writer = {
+        let door = door.clone();
+        std::thread::spawn(move || {
+            let mut wire = door.enter().expect("a connection");
+            (0..WRITES).for_each(|number| write_large(&mut wire, number));
+        })
+    };
     let mut heard = 0;
     while heard < WRITES {
         let event = hearing.next().expect("an event").expect("an event");
         heard += usize::from(event["object"]["metadata"]["name"] == "large");
     }
+    writer.join().expect("the writer");
     let during = Vitals::of(&cluster);
     let grown = during.memory_kib.saturating_sub(before.memory_kib);
     assert!(grown < 256 << 10, "the deaf cost {grown} KiB");
     drop(deaf);
-    drop((hearing, wire));
+    drop(hearing);
     wait_for_descriptors(&cluster, &before);
     end(cluster);
 }
@@ -338,5 +372,7 @@ fn wait_for_words(client: &mut Child) {
 fn processes_in(kubectl: &Kubectl) -> usize {
     let outcome = kubectl.run("exec talker -- ps -o comm");
     let names = outcome.stdout.lines();
-    names.filter(|name| ["cat", "sh"].contains(&name.trim())).count()
+    names
+        .filter(|name| ["cat", "sh"].contains(&name.trim()))
+        .count()
 }

@@ -5,7 +5,10 @@ use std::io::{Error, Result};
 
 /// Runs a command in a pod and returns what it prints.
 pub fn run(door: &Door, namespace: &str, pod: &str, command: &[&str]) -> Result<String> {
-    let words: String = command.iter().map(|word| format!("&command={word}")).collect();
+    let words: String = command
+        .iter()
+        .map(|word| format!("&command={word}"))
+        .collect();
     let path =
         format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec?stdout=true&stderr=true{words}");
     let mut wire = door.enter()?;
@@ -41,6 +44,8 @@ fn frame(wire: &mut crate::wire::Wire) -> Result<(u8, Vec<u8>)> {
         127 => wire.receive_bytes(8)?,
         length => vec![length],
     };
-    let length = length.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
+    let length = length
+        .iter()
+        .fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
     Ok((head[0] & 15, wire.receive_bytes(length)?))
 }

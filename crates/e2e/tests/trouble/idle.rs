@@ -21,7 +21,10 @@ pub fn an_idle_cluster_rests() {
     let mut watches: Vec<_> = WATCHED
         .iter()
         .map(|path| {
-            let events = door.watch(&format!("{path}?watch=1&resourceVersion={}", revision(&door)));
+            let events = door.watch(&format!(
+                "{path}?watch=1&resourceVersion={}",
+                revision(&door)
+            ));
             (path, events.expect("a watch"))
         })
         .collect();
@@ -30,13 +33,20 @@ pub fn an_idle_cluster_rests() {
     let after = Vitals::of(&cluster);
     let mut written = BTreeMap::<String, usize>::new();
     for (path, events) in &mut watches {
-        events.set_patience(Duration::from_millis(200)).expect("patience");
+        events
+            .set_patience(Duration::from_millis(200))
+            .expect("patience");
         while let Ok(Some(event)) = events.next() {
-            let name = event["object"]["metadata"]["name"].as_str().unwrap_or_default();
+            let name = event["object"]["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default();
             *written.entry(format!("{path} {name}")).or_default() += 1;
         }
     }
-    println!("{} ticks, written: {written:#?}", after.ticks - before.ticks);
+    println!(
+        "{} ticks, written: {written:#?}",
+        after.ticks - before.ticks
+    );
     // The node's lease every ten seconds, and its status once at the most.
     let node = cluster.node();
     for (object, times) in &written {
@@ -73,7 +83,9 @@ const WATCHED: [&str; 12] = [
 ];
 
 fn revision(door: &Door) -> String {
-    let list = door.ask("GET", "/api/v1/namespaces?limit=1", "").expect("a list");
+    let list = door
+        .ask("GET", "/api/v1/namespaces?limit=1", "")
+        .expect("a list");
     let list = list.json();
     let revision = list["metadata"]["resourceVersion"].as_str();
     revision.expect("a revision").to_string()

@@ -17,27 +17,48 @@ fn main() -> ExitCode {
     suite(
         &[
             ("deaf_containers_end", pods::deaf_containers_end),
-            ("floods_of_logs_are_rotated", pods::floods_of_logs_are_rotated),
-            ("fork_bombs_stay_in_their_limit", pods::fork_bombs_stay_in_their_limit),
+            (
+                "floods_of_logs_are_rotated",
+                pods::floods_of_logs_are_rotated,
+            ),
+            (
+                "fork_bombs_stay_in_their_limit",
+                pods::fork_bombs_stay_in_their_limit,
+            ),
             ("many_execs_leave_nothing", pods::many_execs_leave_nothing),
             ("memory_bombs_are_killed", pods::memory_bombs_are_killed),
         ],
         &[
             ("a_crowd_comes_and_goes", pods::a_crowd_comes_and_goes),
             ("a_damaged_log_is_refused", disk::a_damaged_log_is_refused),
-            ("a_deaf_watcher_harms_nobody", doors::a_deaf_watcher_harms_nobody),
-            ("a_full_disk_is_said_and_survived", disk::a_full_disk_is_said_and_survived),
+            (
+                "a_deaf_watcher_harms_nobody",
+                doors::a_deaf_watcher_harms_nobody,
+            ),
+            (
+                "a_full_disk_is_said_and_survived",
+                disk::a_full_disk_is_said_and_survived,
+            ),
             ("a_server_dies_among_pods", pods::a_server_dies_among_pods),
             ("a_torn_log_is_cut", disk::a_torn_log_is_cut),
             ("an_idle_cluster_rests", idle::an_idle_cluster_rests),
             ("idle_watches_cost_little", doors::idle_watches_cost_little),
             ("monitors_die_under_load", pods::monitors_die_under_load),
-            ("nothing_acknowledged_is_lost", load::nothing_acknowledged_is_lost),
+            (
+                "nothing_acknowledged_is_lost",
+                load::nothing_acknowledged_is_lost,
+            ),
             ("rubbish_is_refused", doors::rubbish_is_refused),
             ("slow_clients_are_let_go", doors::slow_clients_are_let_go),
             ("too_much_is_refused", doors::too_much_is_refused),
-            ("unreadable_keys_are_refused", disk::unreadable_keys_are_refused),
-            ("vanished_clients_leave_nothing", doors::vanished_clients_leave_nothing),
+            (
+                "unreadable_keys_are_refused",
+                disk::unreadable_keys_are_refused,
+            ),
+            (
+                "vanished_clients_leave_nothing",
+                doors::vanished_clients_leave_nothing,
+            ),
         ],
     )
 }
