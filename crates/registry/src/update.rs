@@ -429,9 +429,10 @@ fn copy_metadata(object: &mut Value, old: &Value, key: &str) {
     };
 }
 
-/// `metadata.generation` counts changes of what the client desires.
+/// `metadata.generation` counts changes of what the client desires; where a
+/// pod is placed is the scheduler's word and counts as none.
 fn count_generation(resource: &Resource, object: &mut Value, old: &Value, door: Door) {
-    if !resource.card().generation || door == Door::Status {
+    if !resource.card().generation || matches!(door, Door::Status | Door::Other("binding")) {
         return;
     }
     let desired = |v: &Value| {
