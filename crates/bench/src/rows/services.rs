@@ -66,7 +66,6 @@ fn facts() -> Result<Facts> {
         ipv6: false,
         cluster_cidrs: vec![cidr],
         service_cidrs: Vec::new(),
-        service_cidrs: Vec::new(),
         exempt: Vec::new(),
         pod_links: None,
         loopback: false,
