@@ -11,8 +11,19 @@ use store::{Outcome, Txn};
 
 /// The longest name that can be made from `generateName`; the rest is suffix.
 const GENERATED_PREFIX_MAX: usize = 58;
-/// How often a generated name is tried before giving up, as upstream does.
-const GENERATE_TRIES: usize = 8;
+/// How often a name is made, or what belongs to an object is looked for, before
+/// giving up, as upstream does with names.
+const TRIES: usize = 8;
+const OVERTAKEN: &str = "something that belongs to it was taken in the meantime; please try again";
+
+/// How one try ended.
+enum Made {
+    Done(Box<Written>),
+    /// An object of this name is there.
+    Exists(String),
+    /// What the object wanted, as an address, was taken meanwhile.
+    Overtaken,
+}
 
 impl Registry {
     /// Makes an object. `object` conforms to its kind already.
@@ -29,23 +40,24 @@ impl Registry {
             crate::fields::updated(resource, call, self.clock().wall(), None, &mut object, "");
         }
         let generated = object.name().is_empty() && !object.meta_str("generateName").is_empty();
-        if !generated {
-            return self.create_once(call, resource, namespace, object).await;
-        }
-        let mut taken = String::new();
-        for _ in 0..GENERATE_TRIES {
-            match self
-                .create_once(call, resource, namespace, object.clone())
-                .await
-            {
-                Err(status) if status.reason == meta::Reason::AlreadyExists => {
-                    taken = status.details.name;
+        let mut name = object.name().to_string();
+        for _ in 0..TRIES {
+            let tried = self.create_once(call, resource, namespace, &object).await;
+            match tried? {
+                Made::Done(written) => return Ok(*written),
+                Made::Exists(taken) if !generated => {
+                    let resource = resource.card().group_resource();
+                    return Err(Status::already_exists(&resource, &taken));
                 }
-                outcome => return outcome,
+                Made::Exists(taken) => name = taken,
+                Made::Overtaken => {}
             }
         }
         let resource = resource.card().group_resource();
-        Err(Status::generated_name_exists(&resource, &taken))
+        Err(match generated {
+            true => Status::generated_name_exists(&resource, &name),
+            false => Status::conflict(&resource, &name, OVERTAKEN),
+        })
     }
 
     async fn create_once(
@@ -53,8 +65,9 @@ impl Registry {
         call: &Call<'_>,
         resource: &Resource,
         namespace: &str,
-        mut object: Value,
-    ) -> Result<Written, Status> {
+        object: &Value,
+    ) -> Result<Made, Status> {
+        let mut object = object.clone();
         let card = resource.card();
         let kind = card.gvk();
         self.name(resource, &mut object);
@@ -101,32 +114,30 @@ impl Registry {
         name: &str,
         object: Value,
         txn: Txn,
-    ) -> Result<Written, Status> {
+    ) -> Result<Made, Status> {
         let mut object = written::keep(resource, object);
         let bytes = written::bytes(resource, &mut object);
         let key = keys::key(&resource.prefix, namespace, name);
-        let exists = || Status::already_exists(&resource.card().group_resource(), name);
+        let done = |object, revision| {
+            Ok(Made::Done(Box::new(Written::new(
+                resource, object, revision, true,
+            ))))
+        };
         if call.dry_run {
             return match self.store().get(&key, None).await.map_err(failure::store)? {
-                Some(_) => Err(exists()),
-                None => Ok(Written::new(resource, object, None, true)),
+                Some(_) => Ok(Made::Exists(name.to_string())),
+                None => done(object, None),
             };
         }
         let txn = txn
             .absent(key.clone())
             .put_for(key.clone(), bytes, resource.hub().ttl());
         match self.store().txn(txn).await.map_err(failure::store)? {
-            Outcome::Committed(revision) => {
-                Ok(Written::new(resource, object, Some(revision), true))
-            }
+            Outcome::Committed(revision) => done(object, Some(revision)),
             Outcome::Conflict(conflict) if conflict.current.iter().any(|(k, _)| *k == key) => {
-                Err(exists())
+                Ok(Made::Exists(name.to_string()))
             }
-            Outcome::Conflict(_) => Err(Status::conflict(
-                &resource.card().group_resource(),
-                name,
-                "something that belongs to it was taken in the meantime; please try again",
-            )),
+            Outcome::Conflict(_) => Ok(Made::Overtaken),
         }
     }
 

@@ -5,12 +5,11 @@
 use crate::cache::Change;
 use crate::keys;
 use crate::registry::{Registry, Resource};
-use crate::stored::{Stored, Unreadable};
+use crate::stored::Stored;
 use meta::Status;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Batch, Event, Range, Revision, Span, WatchFrom};
+use store::{Batch, Event, Range, Record, Revision, Span, WatchFrom};
 
 /// How long a request waits for the caches to reach a revision, as upstream does.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,9 +23,6 @@ pub(crate) async fn run(registry: Arc<Registry>, mut after: Revision) {
             Err(Lost::Watch(error)) => {
                 tracing::warn!(%error, "the watch of the store broke; starting over")
             }
-            Err(Lost::Unreadable(error)) => {
-                tracing::error!(%error, "the watch of the store met an unreadable object")
-            }
         }
         registry.clock().sleep(Duration::from_millis(200)).await;
         match load(&registry).await {
@@ -39,7 +35,6 @@ pub(crate) async fn run(registry: Arc<Registry>, mut after: Revision) {
 enum Lost {
     Closed,
     Watch(store::Error),
-    Unreadable(Unreadable),
 }
 
 async fn follow(registry: &Registry, after: Revision) -> Result<(), Lost> {
@@ -51,7 +46,7 @@ async fn follow(registry: &Registry, after: Revision) -> Result<(), Lost> {
         .map_err(lost)?;
     registry.set_progress(watch.progress());
     while let Some(batch) = watch.next().await {
-        apply(registry, batch.map_err(lost)?).map_err(Lost::Unreadable)?;
+        apply(registry, batch.map_err(lost)?);
     }
     Ok(())
 }
@@ -63,36 +58,43 @@ fn lost(error: store::Error) -> Lost {
     }
 }
 
-fn apply(registry: &Registry, batch: Batch) -> Result<(), Unreadable> {
-    let mut by_kind: HashMap<Vec<u8>, Vec<Event>> = HashMap::new();
-    for event in batch.events {
-        let Some(kind) = keys::kind_of(event.key()) else {
+fn apply(registry: &Registry, batch: Batch) {
+    // Events of one kind mostly come together.
+    let mut events = batch.events.into_iter().peekable();
+    while let Some(event) = events.next() {
+        let Some(prefix) = keys::kind_of(event.key()).map(<[u8]>::to_vec) else {
             continue;
         };
-        by_kind.entry(kind.to_vec()).or_default().push(event);
-    }
-    for (prefix, events) in by_kind {
         let Some(resource) = registry.stored_as(&prefix) else {
             continue;
         };
-        let changes: Result<Vec<Change>, Unreadable> = events
-            .into_iter()
-            .map(|event| change(&resource, event))
-            .collect();
-        resource.cache.apply(changes?);
+        let mut changes = Vec::with_capacity(1);
+        changes.extend(change(&resource, event));
+        while let Some(event) = events.next_if(|e| keys::kind_of(e.key()) == Some(&*prefix)) {
+            changes.extend(change(&resource, event));
+        }
+        resource.cache.apply(changes);
     }
     registry.set_seen(batch.progress);
-    Ok(())
 }
 
-fn change(resource: &Resource, event: Event) -> Result<Change, Unreadable> {
-    Ok(match event.change {
-        store::Change::Put { record, .. } => {
-            let stored = Stored::read(&*resource.kind, &resource.layout, &record)?;
-            Change::Put(Arc::new(stored))
+/// What an event means to the cache. An object that cannot be read is left
+/// out: others shall not suffer for it, and whoever asks for it is told.
+fn change(resource: &Resource, event: Event) -> Option<Change> {
+    match event.change {
+        store::Change::Put { record, .. } => readable(resource, &record).map(Change::Put),
+        store::Change::Delete { key, .. } => Some(Change::Delete(key, event.revision)),
+    }
+}
+
+fn readable(resource: &Resource, record: &Record) -> Option<Arc<Stored>> {
+    match Stored::read(&*resource.kind, &resource.layout, record) {
+        Ok(stored) => Some(Arc::new(stored)),
+        Err(error) => {
+            tracing::error!(%error, "an object is damaged; lists and watches leave it out");
+            None
         }
-        store::Change::Delete { key, .. } => Change::Delete(key, event.revision),
-    })
+    }
 }
 
 /// Reads every kind into its cache; gives the revision that all of them show.
@@ -114,11 +116,9 @@ pub(crate) async fn load(registry: &Registry) -> Result<Revision, Status> {
             .range(range)
             .await
             .map_err(crate::failure::store)?;
-        let mut objects = Vec::with_capacity(page.records.len());
-        for record in &page.records {
-            let stored = Stored::read(&*resource.kind, &resource.layout, record);
-            objects.push(Arc::new(stored.map_err(Status::internal)?));
-        }
+        let records = page.records.iter();
+        let objects = records.filter_map(|record| readable(&resource, record));
+        let objects = objects.collect();
         resource.cache.reset(objects, at);
     }
     registry.set_seen(at);

@@ -215,7 +215,14 @@ impl ServiceAllocator {
                 continue;
             }
             let port = match asked {
-                0 => self.free_port(registry, &taken).await?,
+                // Protocols of one port share their node port.
+                0 => match sibling(object, i) {
+                    Some(port) => {
+                        set_node_port(object, i, port);
+                        continue;
+                    }
+                    None => self.free_port(registry, &taken).await?,
+                },
                 port => match self.why_not(registry, port).await? {
                     Some(why) => {
                         complaints.push((i, port, why));
@@ -226,14 +233,45 @@ impl ServiceAllocator {
             };
             taken.insert(port);
             hold_port(object, port, txn);
-            let ports = object
-                .at_mut(&["spec", "ports"])
-                .and_then(Value::as_array_mut);
-            if let Some(slot) = ports.and_then(|ports| ports.get_mut(i)) {
-                slot.set_at(&["nodePort"], port);
-            }
+            set_node_port(object, i, port);
         }
-        refuse(object, port_errors(complaints))
+        refuse(object, port_errors(complaints))?;
+        self.health_port(registry, object, &taken, txn).await
+    }
+
+    /// The port at which nodes tell whether they have endpoints of a Service
+    /// whose traffic stays on the node.
+    async fn health_port(
+        &self,
+        registry: &Registry,
+        object: &mut Value,
+        taken: &BTreeSet<i64>,
+        txn: &mut Txn,
+    ) -> Result<(), Status> {
+        let asked = object.i64_at(HEALTH_PORT).unwrap_or(0);
+        if !needs_health_port(object) {
+            // One that was asked for in vain is for validation to complain of.
+            if taken.contains(&asked) {
+                object.remove_at(HEALTH_PORT);
+            }
+            return Ok(());
+        }
+        if taken.contains(&asked) {
+            return Ok(());
+        }
+        let port = match asked {
+            0 => self.free_port(registry, taken).await?,
+            port => match self.why_not(registry, port).await? {
+                Some(why) => {
+                    let path = Path::new("spec.healthCheckNodePort");
+                    return refuse(object, Errors(vec![FieldError::invalid(&path, port, why)]));
+                }
+                None => port,
+            },
+        };
+        object.set_at(HEALTH_PORT, port);
+        hold_port(object, port, txn);
+        Ok(())
     }
 
     async fn why_not(&self, registry: &Registry, port: i64) -> Result<Option<String>, Status> {
@@ -249,6 +287,31 @@ impl ServiceAllocator {
             .await
             .map_err(failure::store)?;
         Ok(held.map(|_| "provided port is already allocated".to_string()))
+    }
+}
+
+const HEALTH_PORT: &[&str] = &["spec", "healthCheckNodePort"];
+
+fn needs_health_port(object: &Value) -> bool {
+    object.str_at(&["spec", "type"]) == "LoadBalancer"
+        && object.str_at(&["spec", "externalTrafficPolicy"]) == "Local"
+}
+
+/// The node port of another port of the same number.
+fn sibling(object: &Value, at: usize) -> Option<i64> {
+    let ports = object.items_at(&["spec", "ports"]);
+    let number = ports.get(at)?.i64_at(&["port"]);
+    let same = ports.iter().filter(|port| port.i64_at(&["port"]) == number);
+    same.filter_map(|port| port.i64_at(&["nodePort"]))
+        .find(|port| *port > 0)
+}
+
+fn set_node_port(object: &mut Value, at: usize, port: i64) {
+    let ports = object
+        .at_mut(&["spec", "ports"])
+        .and_then(Value::as_array_mut);
+    if let Some(slot) = ports.and_then(|ports| ports.get_mut(at)) {
+        slot.set_at(&["nodePort"], port);
     }
 }
 
@@ -301,6 +364,7 @@ fn ports_of(object: &Value) -> BTreeSet<i64> {
     let ports = object.items_at(&["spec", "ports"]).iter();
     ports
         .filter_map(|port| port.i64_at(&["nodePort"]))
+        .chain(object.i64_at(HEALTH_PORT))
         .filter(|port| *port > 0)
         .collect()
 }

@@ -8,7 +8,7 @@ use admission::{Operation, Request};
 use api::Door;
 use bytes::Bytes;
 use meta::object::Object as _;
-use meta::{Errors, Field, FieldError, Path, Status, Value};
+use meta::{Errors, Field, FieldError, Path, Reason, Status, Value};
 use store::{Outcome, Record, Txn};
 
 /// How often an update that insists on nothing is tried.
@@ -60,7 +60,15 @@ impl Registry {
         let mut record = self.store().get(&key, None).await.map_err(failure::store)?;
         for _ in 0..TRIES {
             let Some(found) = record else {
-                return self.create_by_update(call, resource, aim, change).await;
+                match self.create_by_update(call, resource, aim, change).await {
+                    // Somebody else made it in the meantime.
+                    Err(status) if status.reason == Reason::AlreadyExists => {
+                        let made = self.store().get(&key, None).await;
+                        record = made.map_err(failure::store)?;
+                        continue;
+                    }
+                    outcome => return outcome,
+                }
             };
             match self
                 .try_update(call, resource, aim, change, &key, &found)
@@ -202,6 +210,11 @@ impl Registry {
                 Some(revision),
                 false,
             )))),
+            // What the object wanted was taken; it will find something else, or
+            // hear that there is nothing.
+            Outcome::Conflict(conflict) if conflict.current.iter().all(|(k, _)| k != key) => {
+                Ok(Tried::Overtaken(Some(record.clone())))
+            }
             Outcome::Conflict(_) if insists => Err(Status::conflict(
                 &resource.card().group_resource(),
                 &name,

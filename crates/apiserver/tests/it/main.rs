@@ -11,4 +11,5 @@ mod openapi;
 mod protobuf;
 mod python;
 mod rubbish;
+mod services;
 mod watches;
