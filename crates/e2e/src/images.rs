@@ -1,6 +1,8 @@
 //! The images that tests run, made from Debian's packages.
 
-use images::build::{Layer, NginxFiles, Recipe, busybox_image, nginx_image, write_oci};
+use images::build::{
+    Layer, NginxFiles, Recipe, busybox_image, nginx_image, write_docker, write_oci,
+};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,21 @@ pub fn archive(path: &Path) {
     let tools = tools_image().expect("Debian's curl and socat");
     let mut file = File::create(path).expect("create the archive of images");
     write_oci(&[&busybox, &nginx, &tools], &mut file).expect("write the archive of images");
+}
+
+/// Writes an archive with one image: a program of ours on top of a busybox,
+/// at `/program`.
+///
+/// # Panics
+/// When Debian's packages are missing.
+pub fn archive_program(path: &Path, name: &str, program: &Path) {
+    let layer = Layer::new().program(program).expect("the program");
+    let layer = layer.symlink("program", &program.to_string_lossy());
+    let image = busybox_image(name, Path::new("/bin/busybox"))
+        .expect("Debian's busybox-static")
+        .layer(layer);
+    let mut file = File::create(path).expect("create the archive");
+    write_docker(&[&image], &mut file).expect("write the archive");
 }
 
 fn tools_image() -> Result<Recipe, images::build::Error> {

@@ -18,7 +18,7 @@ mod wait;
 pub use binary::tiphys;
 pub use cluster::{Cluster, Options, with_cluster};
 pub use http::fetch;
-pub use images::{BUSYBOX, NGINX, TOOLS, archive, workspace};
+pub use images::{BUSYBOX, NGINX, TOOLS, archive, archive_program, workspace};
 pub use kubectl::{Kubectl, Outcome, kubectls, words};
 pub use scope::{Scope, pod};
 pub use suite::suite;

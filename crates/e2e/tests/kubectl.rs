@@ -367,6 +367,9 @@ fn commands_run_in_containers(t: &Scope) {
         t.fails("exec absent -- true")
             .contains("pods \"absent\" not found")
     );
+    t.ok("cp /etc/hostname shell:/tmp/copied -c main");
+    let here = std::fs::read_to_string("/etc/hostname").expect("a name");
+    assert_eq!(t.ok("exec shell -c main -- cat /tmp/copied"), here);
     // A terminal, which `script` gives to kubectl.
     let kubectl = t.command("exec -it shell -c main -- sh -c 'tty; until stty size 2>/dev/null | grep -v ^0; do usleep 100000; done'");
     // The size comes by another channel and perhaps after the shell has begun.

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
                 "environments_come_from_objects",
                 environments_come_from_objects,
             ),
+            ("failed_hooks_end_containers", failed_hooks_end_containers),
             ("hooks_run", hooks_run),
             ("host_namespaces_are_shared", host_namespaces_are_shared),
             ("host_ports_answer", host_ports_answer),
@@ -284,6 +285,23 @@ fn environments_come_from_objects(t: &Scope) {
         assert!(said.lines().any(|l| l == line), "{line:?} is not in {said}");
     }
     assert!(!said.contains("NONE="), "{said}");
+}
+
+fn failed_hooks_end_containers(t: &Scope) {
+    t.pod(
+        "unhooked",
+        "
+        restartPolicy: Never
+        containers:
+        - name: main
+          image: busybox:1.35
+          command: [sleep, '3600']
+          lifecycle: {postStart: {exec: {command: ['false']}}}
+        ",
+    );
+    t.wait_field("pod unhooked", "{.status.phase}", "Failed");
+    let message = t.event("unhooked", "FailedPostStartHook")["message"].clone();
+    assert_eq!(message, "PostStartHook failed");
 }
 
 fn hooks_run(t: &Scope) {

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
                 "dead_containers_are_restarted",
                 dead_containers_are_restarted,
             ),
+            ("health_is_asked_by_grpc", health_is_asked_by_grpc),
             ("readiness_decides_on_traffic", readiness_decides_on_traffic),
             ("sockets_are_asked", sockets_are_asked),
             (
@@ -52,6 +53,38 @@ fn dead_containers_are_restarted(t: &Scope) {
         "Container main failed liveness probe, will be restarted"
     );
     t.wait_ready("mortal");
+}
+
+/// Also shows that an archive as docker writes it can be imported and run.
+fn health_is_asked_by_grpc(t: &Scope) {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_grpc-health"));
+    let archive = t.cluster.beside("health.tar");
+    e2e::archive_program(&archive, "example.com/tests/health:1", program);
+    let imported = t
+        .cluster
+        .tiphys(&format!("image import {}", archive.display()));
+    assert_eq!(
+        imported.stdout, "example.com/tests/health:1\n",
+        "{imported:?}"
+    );
+    t.pod(
+        "grpc",
+        "
+        containers:
+        - name: main
+          image: example.com/tests/health:1
+          command: [/program, '9000', /tmp/serves]
+          startupProbe: {tcpSocket: {port: 9000}, periodSeconds: 1, failureThreshold: 60}
+          readinessProbe: {grpc: {port: 9000}, periodSeconds: 1, failureThreshold: 1}
+        ",
+    );
+    let message = t.event("grpc", "Unhealthy")["message"].clone();
+    let expected = "Readiness probe failed: service unhealthy (responded with \"NOT_SERVING\")";
+    assert_eq!(message, expected);
+    t.sh_ok("grpc", "touch /tmp/serves");
+    t.wait_ready("grpc");
+    t.sh_ok("grpc", "rm /tmp/serves");
+    t.ok("wait --for=condition=Ready=false pod/grpc --timeout=30s");
 }
 
 fn readiness_decides_on_traffic(t: &Scope) {

@@ -10,6 +10,10 @@ fn main() -> ExitCode {
                 "accounts_are_limited_by_roles",
                 accounts_are_limited_by_roles,
             ),
+            (
+                "both_versions_of_http_are_spoken",
+                both_versions_of_http_are_spoken,
+            ),
             ("capabilities_are_chosen", capabilities_are_chosen),
             ("namespaces_enforce_standards", namespaces_enforce_standards),
             (
@@ -92,6 +96,20 @@ fn accounts_are_limited_by_roles(t: &Scope) {
         ",
     );
     t.sh_ok("tokenless", "test ! -e /var/run/secrets/kubernetes.io");
+}
+
+fn both_versions_of_http_are_spoken(t: &Scope) {
+    let token = t.ok("create token default");
+    let url = format!("https://127.0.0.1:{}/api", t.cluster.https_port());
+    for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let mut command = std::process::Command::new("curl");
+        command
+            .args(["--noproxy", "*", "-sk", "-o", "/dev/null", flag, &url])
+            .args(["-w", "%{http_version} %{http_code}"])
+            .args(["--oauth2-bearer", token.trim()]);
+        let said = e2e::Outcome::of(&mut command);
+        assert_eq!(said.stdout, format!("{version} 200"), "{said:?}");
+    }
 }
 
 /// One field of the status of a container's process.

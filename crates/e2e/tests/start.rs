@@ -20,6 +20,7 @@ fn main() -> ExitCode {
             ("identity_is_kept", identity_is_kept),
             ("mistakes_are_refused", mistakes_are_refused),
             ("the_example_answers", the_example_answers),
+            ("the_own_service_comes_back", the_own_service_comes_back),
             ("two_clusters_share_a_machine", two_clusters_share_a_machine),
             ("what_is_in_use_is_refused", what_is_in_use_is_refused),
         ],
@@ -222,6 +223,20 @@ fn mistakes_are_refused() {
         let said = refusal(command);
         assert!(said.contains(expected), "{arguments:?}: {said}");
     }
+    end(cluster);
+}
+
+fn the_own_service_comes_back() {
+    let cluster = started_without_node();
+    let kubectl = cluster.kubectl();
+    kubectl.ok("delete service kubernetes --wait=false");
+    let comes_back = || kubectl.run("get service kubernetes").is_ok();
+    e2e::until("the API server's Service is back", comes_back);
+    assert!(
+        kubectl
+            .fails("delete namespace kube-system")
+            .contains("this namespace may not be deleted")
+    );
     end(cluster);
 }
 

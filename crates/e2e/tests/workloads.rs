@@ -1,7 +1,7 @@
 //! Deployments, replica sets and replication controllers over real pods, and
 //! what becomes of things whose owner or namespace goes.
 
-use e2e::{Scope, patiently, suite, until};
+use e2e::{Options, Scope, patiently, suite, until, with_cluster};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -35,7 +35,10 @@ fn main() -> ExitCode {
             ("rollouts_pause_and_resume", rollouts_pause_and_resume),
             ("scaling_follows", scaling_follows),
         ],
-        &[],
+        &[(
+            "nodes_are_drained_and_tainted",
+            nodes_are_drained_and_tainted,
+        )],
     )
 }
 
@@ -133,6 +136,39 @@ fn namespaces_take_all_with_them(t: &Scope) {
         refused.contains("namespaces \"no-such-namespace\" not found"),
         "{refused}"
     );
+}
+
+fn nodes_are_drained_and_tainted() {
+    with_cluster(Options::default(), |cluster| {
+        let kubectl = cluster.kubectl();
+        let node = cluster.node();
+        kubectl.ok("create deployment web --image=nginx:1.22 --replicas=2");
+        kubectl.ok("rollout status deployment/web --timeout=60s");
+        let pods = || kubectl.ok("get pods --no-headers");
+        kubectl.ok(&format!("drain {node} --grace-period=1 --timeout=60s"));
+        let table = kubectl.ok("get nodes");
+        assert!(table.contains("Ready,SchedulingDisabled"), "{table}");
+        patiently("both wait", pods, |rows| {
+            rows.matches("Pending").count() == 2
+        });
+        kubectl.ok(&format!("uncordon {node}"));
+        kubectl.ok("rollout status deployment/web --timeout=60s");
+        kubectl.ok(&format!("taint node {node} storm=yes:NoExecute"));
+        patiently("both are put out", pods, |rows| {
+            rows.matches("Pending").count() == 2 && rows.lines().count() == 2
+        });
+        kubectl.apply(&e2e::pod(
+            "tolerant",
+            "
+            tolerations: [{key: storm, operator: Exists}]
+            containers:
+            - {name: main, image: busybox:1.35, command: [sleep, '3600']}
+            ",
+        ));
+        kubectl.ok("wait --for=condition=Ready pod/tolerant --timeout=60s");
+        kubectl.ok(&format!("taint node {node} storm-"));
+        kubectl.ok("rollout status deployment/web --timeout=60s");
+    });
 }
 
 fn owners_go_as_is_asked(t: &Scope) {
