@@ -48,6 +48,16 @@ pub(crate) fn updated(
 ) {
     let manager = manager(resource, call, subresource, Operation::Update);
     let reset = reset(resource, subresource);
+    // What is stored is complete, but in the words of another kind it may not be.
+    let completed = match (old, resource.kind.hub()) {
+        (Some(old), Some(_)) => {
+            let mut old = old.clone();
+            codec::complete(&mut old, resource.card().schema);
+            Some(old)
+        }
+        _ => None,
+    };
+    let old = completed.as_ref().or(old);
     apply::update(
         old,
         object,

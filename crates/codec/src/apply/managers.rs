@@ -1,6 +1,6 @@
 //! Who owns which fields, on every write: `metadata.managedFields`.
 
-use super::compare::{Comparison, compare};
+use super::compare::{Comparison, compare_ownable, is_servers};
 use super::merge::merge;
 use super::set::{Element, Set};
 use super::walk::{Shape, fields_of, remove};
@@ -158,35 +158,29 @@ fn write_all(object: &mut Value, mut entries: Vec<Entry>) {
 
 /// An object without what nobody can own.
 fn ownable(object: &Value) -> Value {
-    let mut out = object.clone();
-    for key in ["apiVersion", "kind"] {
-        out.remove_at(&[key]);
-    }
-    for key in [
-        "name",
-        "namespace",
-        "creationTimestamp",
-        "selfLink",
-        "uid",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-    ] {
-        out.remove_at(&["metadata", key]);
-    }
-    out
+    let entries = object.as_object().into_iter().flat_map(Map::iter);
+    let entries = entries.filter_map(|(key, value)| match (key.as_str(), value) {
+        ("apiVersion" | "kind", _) => None,
+        ("metadata", Value::Object(metadata)) => {
+            let kept = metadata.iter().filter(|(key, _)| !is_servers(key));
+            let kept: Map = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
+            Some((key.clone(), Value::Object(kept)))
+        }
+        _ => Some((key.clone(), value.clone())),
+    });
+    Value::Object(entries.collect())
 }
 
-fn complete(object: &Value, schema: &Struct) -> Value {
-    let mut out = object.clone();
-    crate::complete(&mut out, schema);
-    ownable(&out)
+/// What an object of a kind is before anybody has said anything of it.
+fn blank(schema: &Struct) -> Value {
+    let mut blank = Value::object();
+    crate::complete(&mut blank, schema);
+    blank
 }
 
 /// Brings the owners up to date after a create or update that was no apply.
-/// `reset` are the fields that this door cannot write.
+/// `reset` are the fields that this door cannot write. `old` is complete; `new`
+/// is made so.
 pub fn update(
     old: Option<&Value>,
     new: &mut Value,
@@ -195,68 +189,76 @@ pub fn update(
     now: &str,
     reset: &Set,
 ) {
-    let shape = Shape::Struct(schema);
-    let empty = Value::object();
-    let before = complete(old.unwrap_or(&empty), schema);
-    let after = complete(new, schema);
-    // A client that sends no managers means no change; one that sends an empty
-    // list resets them.
-    let sent = new.at(&["metadata", "managedFields"]).is_some();
-    let kept = if sent {
-        read_all(new)
-    } else {
-        old.map(read_all).unwrap_or_default()
+    crate::complete(new, schema);
+    let changes = match old {
+        Some(old) => compare_ownable(old, new, schema),
+        None => compare_ownable(&blank(schema), new, schema),
     };
-    let changes = without(compare(&before, &after, shape), reset);
-    let entries = take_over(kept, &changes, &manager, now);
+    let changes = without(changes, reset);
+    // A client that sends no managers means no change; one that sends an entry
+    // that says nothing resets them.
+    const MANAGERS: &[&str] = &["metadata", "managedFields"];
+    let before = old.and_then(|old| old.at(MANAGERS));
+    let sent = new.at(MANAGERS);
+    if changes.is_same() && (sent.is_none() || sent == before) {
+        if let Some(before) = before {
+            new.set_at(MANAGERS, before.clone());
+        }
+        return;
+    }
+    let kept = match sent {
+        Some(_) => read_all(new),
+        None => old.map(read_all).unwrap_or_default(),
+    };
+    let entries = take_over(kept, changes, manager, now);
     write_all(new, capped(entries));
 }
 
 fn without(changes: Comparison, reset: &Set) -> Comparison {
     Comparison {
-        added: owned(&changes.added, reset),
-        modified: owned(&changes.modified, reset),
-        removed: owned(&changes.removed, reset),
+        added: owned(changes.added, reset),
+        modified: owned(changes.modified, reset),
+        removed: owned(changes.removed, reset),
     }
 }
 
 /// What of a set can be owned: not what the door cannot write, and not
 /// metadata as such.
-fn owned(set: &Set, reset: &Set) -> Set {
-    set.difference_below(reset)
-        .difference(&top_level(&["metadata"]))
+fn owned(mut set: Set, reset: &Set) -> Set {
+    if !reset.is_empty() {
+        set = set.difference_below(reset);
+    }
+    set.leave(&Element::Field("metadata".into()));
+    set
 }
 
 /// What changed belongs to this manager now, and to nobody else.
 fn take_over(
     mut entries: Vec<Entry>,
-    changes: &Comparison,
-    manager: &Manager,
+    changes: Comparison,
+    manager: Manager,
     now: &str,
 ) -> Vec<Entry> {
-    let touched = changes.added.union(&changes.modified);
-    for entry in entries.iter_mut().filter(|entry| entry.manager != *manager) {
-        entry.fields = entry
-            .fields
-            .difference(&touched)
-            .difference(&changes.removed);
+    let touched = changes.added.into_union(changes.modified);
+    for entry in &mut entries {
+        entry.fields = entry.fields.difference(&changes.removed);
+        if entry.manager != manager {
+            entry.fields = entry.fields.difference(&touched);
+        }
     }
-    match entries.iter_mut().find(|entry| entry.manager == *manager) {
+    if touched.is_empty() {
+        return entries;
+    }
+    match entries.iter_mut().find(|entry| entry.manager == manager) {
         Some(own) => {
-            let fields = own.fields.difference(&changes.removed).union(&touched);
-            if fields != own.fields {
-                own.fields = fields;
-                own.time = now.into();
-            }
+            own.fields = std::mem::take(&mut own.fields).into_union(touched);
+            own.time = now.into();
         }
-        None if !touched.is_empty() => {
-            entries.push(Entry {
-                manager: manager.clone(),
-                time: now.into(),
-                fields: touched,
-            });
-        }
-        None => {}
+        None => entries.push(Entry {
+            manager,
+            time: now.into(),
+            fields: touched,
+        }),
     }
     entries
 }
@@ -306,7 +308,7 @@ pub fn apply(
         .unwrap_or_default();
     let mut merged = live.cloned().unwrap_or_else(Value::object);
     merge(&mut merged, config, shape);
-    let wanted = owned(&fields_of(&ownable(config), shape), reset);
+    let wanted = owned(fields_of(&ownable(config), shape), reset);
     let last = entries
         .iter()
         .find(|e| e.manager == manager)
@@ -329,16 +331,14 @@ pub fn apply(
             .difference(&held.with_named_parents(shape));
         remove(&mut merged, &gone, shape);
     }
-    let empty = Value::object();
-    let changes = without(
-        compare(
-            &complete(live.unwrap_or(&empty), schema),
-            &complete(&merged, schema),
-            shape,
-        ),
-        reset,
-    );
-    let touched = changes.added.union(&changes.modified);
+    crate::complete(&mut merged, schema);
+    let changes = match live {
+        Some(live) => compare_ownable(live, &merged, schema),
+        None => compare_ownable(&blank(schema), &merged, schema),
+    };
+    let changes = without(changes, reset);
+    let touched = changes.added.into_union(changes.modified);
+    let has_changed = !touched.is_empty() || !changes.removed.is_empty();
     let conflicts = conflicts(&entries, &manager, &touched);
     if !force && !conflicts.is_empty() {
         return Applied::Conflicts(conflicts);
@@ -349,7 +349,7 @@ pub fn apply(
                 .fields
                 .difference(&touched)
                 .difference(&changes.removed);
-        } else if !unchanged || !changes.is_same() {
+        } else if !unchanged || has_changed {
             entry.time = now.into();
         }
     }
@@ -372,7 +372,7 @@ fn tracked(live: &Value, shape: Shape<'_>, manager: &Manager, now: &str) -> Vec<
     vec![Entry {
         manager: before,
         time: now.into(),
-        fields: owned(&fields_of(&ownable(live), shape), &Set::new()),
+        fields: owned(fields_of(&ownable(live), shape), &Set::new()),
     }]
 }
 

@@ -8,7 +8,7 @@ mod merge;
 mod set;
 mod walk;
 
-pub use compare::{Comparison, compare};
+pub use compare::{Comparison, compare, compare_ownable};
 pub use managers::{Applied, Conflict, Entry, Manager, Operation, apply, top_level, update};
 pub use set::{Element, Set};
 pub use walk::{Shape, fields_of, remove};

@@ -156,6 +156,13 @@ impl Set {
         set.nodes.entry(last.clone()).or_default().member = true;
     }
 
+    /// Adds a step with what is below it, if there is anything to add.
+    pub(super) fn attach(&mut self, element: &Element, member: bool, below: Set) {
+        if member || !below.is_empty() {
+            self.nodes.insert(element.clone(), Node { member, below });
+        }
+    }
+
     /// Whether the path is in the set.
     pub fn has(&self, element: &Element) -> bool {
         self.nodes.get(element).is_some_and(|node| node.member)
@@ -189,6 +196,35 @@ impl Set {
             }
         }
         out
+    }
+
+    /// All that is in either, made of both.
+    pub fn into_union(mut self, other: Set) -> Set {
+        if self.is_empty() {
+            return other;
+        }
+        for (element, node) in other.nodes {
+            match self.nodes.get_mut(&element) {
+                Some(found) => {
+                    found.member |= node.member;
+                    found.below = std::mem::take(&mut found.below).into_union(node.below);
+                }
+                None => {
+                    self.nodes.insert(element, node);
+                }
+            }
+        }
+        self
+    }
+
+    /// Takes a step out, but not what is below it.
+    pub(super) fn leave(&mut self, element: &Element) {
+        if let Some(node) = self.nodes.get_mut(element) {
+            node.member = false;
+            if node.below.is_empty() {
+                self.nodes.remove(element);
+            }
+        }
     }
 
     /// What is in both.
