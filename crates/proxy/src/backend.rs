@@ -16,6 +16,12 @@ pub trait Backend: Send + 'static {
     /// Changes the ruleset that is there, in one step.
     fn apply(&mut self, changes: &Changes) -> Result<(), Error>;
 
+    /// Gives back what was kept though nothing of this ruleset, which is there,
+    /// needs it. A backend that keeps nothing has nothing to do.
+    fn tidy(&mut self, _ruleset: &Ruleset) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// A number that changes when anybody changes any rules.
     fn generation(&mut self) -> Result<u32, Error>;
 

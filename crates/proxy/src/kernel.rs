@@ -29,12 +29,13 @@ pub struct Kernel {
     nft: Nft,
     conntrack: Conntrack,
     links: Links,
-    /// The shapes that have their chains.
+    /// The shapes that have their chains. Those that no Service has any more
+    /// stay for a while: it may have them again.
     shapes: BTreeSet<(Map, Shape)>,
     /// Hairpins that are no longer wanted but still there. A packet that was
     /// sent back to its own pod just before a change needs its hairpin just
     /// after it: without it the connection would be set up wrong for good.
-    /// They go with the next change.
+    /// They go with the next change, or when it has been quiet for a while.
     retired: BTreeSet<Entry>,
 }
 
@@ -259,6 +260,26 @@ impl Backend for Kernel {
         self.commit(batch)?;
         self.shapes.extend(shapes);
         self.retired = retiring.into_iter().collect();
+        Ok(())
+    }
+
+    fn tidy(&mut self, ruleset: &Ruleset) -> Result<(), Error> {
+        let wanted = ruleset.shapes();
+        let unused: Vec<(Map, Shape)> = self.shapes.difference(&wanted).copied().collect();
+        let retired: Vec<Entry> = self.retired.iter().copied().collect();
+        if unused.is_empty() && retired.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new(self.family());
+        self.write(&retired, false, &mut batch);
+        for (map, shape) in &unused {
+            let key = shape.number().to_ne_bytes();
+            batch.delete_elements(&self.table, dispatch_name(*map), [Element::key(&key)]);
+            batch.delete_chain(&self.table, &shape_chain_name(*map, *shape));
+        }
+        self.commit(batch)?;
+        self.shapes = wanted;
+        self.retired.clear();
         Ok(())
     }
 

@@ -22,6 +22,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How often somebody else's changes are looked for.
 const CHECK: Duration = Duration::from_secs(60);
+/// How long after the last change what it left over is given back.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// Where Services come from: a cache that is always complete.
 pub trait Source: Send + Sync + 'static {
@@ -68,6 +70,8 @@ pub struct Proxy<S, B> {
     generation: Option<u32>,
     /// Somebody else changed rules since we last read them all.
     disturbed: bool,
+    /// Changes may have left something over.
+    untidy: bool,
 }
 
 impl Dirty {
@@ -129,6 +133,7 @@ impl<S: Source, B: Backend> Proxy<S, B> {
             trusted: false,
             generation: None,
             disturbed: false,
+            untidy: false,
         }
     }
 
@@ -168,12 +173,34 @@ impl<S: Source, B: Backend> Proxy<S, B> {
     /// Waits for something to do. Returns whether to stop.
     async fn rest(&mut self, shutdown: &CancellationToken) -> bool {
         let dirty = self.dirty.clone();
+        let pause = if self.untidy { SETTLED } else { CHECK };
         tokio::select! {
             () = shutdown.cancelled() => return true,
-            () = dirty.shared.notify.notified() => {}
-            () = self.clock.sleep(CHECK) => self.check().await,
+            () = dirty.shared.notify.notified() => return false,
+            () = self.clock.sleep(pause) => {}
+        }
+        self.check().await;
+        if self.untidy && self.trusted {
+            self.tidy().await;
         }
         false
+    }
+
+    /// Gives back what changes left over.
+    async fn tidy(&mut self) {
+        self.untidy = false;
+        let wanted = self.state.ruleset();
+        let tidied = self.blocking(move |backend| {
+            backend.tidy(&wanted)?;
+            backend.generation()
+        });
+        match tidied.await {
+            Ok(generation) => self.generation = Some(generation),
+            Err(error) => {
+                warn!(error = chain(&error), "cannot tidy the service rules");
+                self.trusted = false;
+            }
+        }
     }
 
     /// Doubts the kernel if somebody changed any rules since we last looked.
@@ -206,6 +233,7 @@ impl<S: Source, B: Backend> Proxy<S, B> {
         // Remembered until the next check, which reads everything back.
         self.disturbed |= self.generation != Some(before);
         self.generation = Some(after);
+        self.untidy = true;
         Ok(())
     }
 
@@ -230,6 +258,7 @@ impl<S: Source, B: Backend> Proxy<S, B> {
             .await?;
         self.generation = Some(generation);
         self.disturbed = false;
+        self.untidy = true;
         self.trusted = true;
         Ok(())
     }
