@@ -313,6 +313,10 @@ impl<T: Replicated> Replicas<T> {
                     .namespace(set.namespace())
                     .get(set.name())
                     .await?;
+                // Another one of the same name has a status of its own.
+                if fresh.uid() != set.uid() {
+                    return Ok(());
+                }
                 self.set_api
                     .replace_status(&fresh.with_status(status))
                     .await
