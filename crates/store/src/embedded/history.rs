@@ -82,6 +82,8 @@ impl Shared {
             } = next
             else {
                 if next == Next::End {
+                    // A segment without transactions has a last revision too.
+                    position = position.max(file.last);
                     break;
                 }
                 return Err(self.damaged(&file, offset));
