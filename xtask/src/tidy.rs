@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates from the ground up: each may depend on those before it only.
-const LAYERS: [&str; 27] = [
+const LAYERS: [&str; 28] = [
     "meta",
     "stdx",
     "api",
@@ -28,6 +28,7 @@ const LAYERS: [&str; 27] = [
     "proxy",
     "dns",
     "kubelet",
+    "kubectl",
     "tiphys",
     "testkit",
     "sim",
@@ -37,7 +38,7 @@ const LAYERS: [&str; 27] = [
 /// The server below the API: nobody who speaks the API may reach it.
 const SERVER: [&str; 5] = ["store", "auth", "admission", "registry", "apiserver"];
 /// Those who speak the API.
-const CLIENTS: [&str; 12] = [
+const CLIENTS: [&str; 13] = [
     "typed",
     "client",
     "informer",
@@ -50,6 +51,7 @@ const CLIENTS: [&str; 12] = [
     "proxy",
     "dns",
     "kubelet",
+    "kubectl",
 ];
 
 fn root() -> PathBuf {

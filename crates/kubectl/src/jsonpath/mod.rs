@@ -1,0 +1,1 @@
+//! The JSONPath dialect of the command line: parser and evaluator over trees.

@@ -1,0 +1,9 @@
+//! The command line of a cluster, as users of upstream's kubectl know it.
+//!
+//! A command is a file in `commands/` and a line of one table. What a kind is called and where it
+//! is served comes from the cluster's discovery, never from a list in the code.
+
+pub mod describe;
+pub mod jsonpath;
+pub mod kustomize;
+pub mod template;
