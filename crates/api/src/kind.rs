@@ -6,10 +6,11 @@
 //! once, in crate `registry`; a kind says only what is its own.
 
 use jiff::Timestamp;
-use meta::schema::Struct;
+use meta::schema::{Ref, Struct};
 use meta::{
     Errors, Field, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, Value,
 };
+use std::borrow::Cow;
 
 /// Who a kind is.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub struct Card {
     /// Its subresources, by name, apart from the resource itself.
     pub subresources: &'static [Subresource],
     /// Its schema.
-    pub schema: &'static Struct,
+    pub schema: Ref<Struct>,
     /// What its name may look like.
     pub name: NameRule,
     /// `metadata.generation` counts changes of everything but metadata and status.
@@ -117,6 +118,11 @@ pub enum NameRule {
 }
 
 impl Card {
+    /// Whether it comes from a CustomResourceDefinition.
+    pub fn is_custom(&self) -> bool {
+        self.schema.as_static().is_none()
+    }
+
     /// Whether a subresource of this name is served.
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|s| s.name == name)
@@ -160,14 +166,16 @@ pub enum Door {
 }
 
 /// One column of `kubectl get`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Column {
     /// The heading.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// `string`, `integer`, `number`, `boolean`, `date`
-    pub ty: &'static str,
+    pub ty: Cow<'static, str>,
     /// `name` for the object's name, else empty.
-    pub format: &'static str,
+    pub format: Cow<'static, str>,
+    /// What it says; may be empty.
+    pub description: Cow<'static, str>,
     /// 0 is always shown; more only with `-o wide`.
     pub priority: i32,
 }
@@ -176,9 +184,10 @@ impl Column {
     /// A column that is always shown.
     pub const fn new(name: &'static str, ty: &'static str) -> Self {
         Column {
-            name,
-            ty,
-            format: "",
+            name: Cow::Borrowed(name),
+            ty: Cow::Borrowed(ty),
+            format: Cow::Borrowed(""),
+            description: Cow::Borrowed(""),
             priority: 0,
         }
     }
@@ -186,9 +195,10 @@ impl Column {
     /// A column that only `-o wide` shows.
     pub const fn wide(name: &'static str, ty: &'static str) -> Self {
         Column {
-            name,
-            ty,
-            format: "",
+            name: Cow::Borrowed(name),
+            ty: Cow::Borrowed(ty),
+            format: Cow::Borrowed(""),
+            description: Cow::Borrowed(""),
             priority: 1,
         }
     }
@@ -196,9 +206,10 @@ impl Column {
 
 /// The object's name.
 pub const NAME: Column = Column {
-    name: "Name",
-    ty: "string",
-    format: "name",
+    name: Cow::Borrowed("Name"),
+    ty: Cow::Borrowed("string"),
+    format: Cow::Borrowed("name"),
+    description: Cow::Borrowed(""),
     priority: 0,
 };
 /// How long ago the object was made.
@@ -211,6 +222,12 @@ pub const CREATED_AT: Column = Column::new("Created At", "date");
 pub trait Kind: Send + Sync {
     /// Who it is.
     fn card(&self) -> &Card;
+
+    /// Drops what the schema of a custom resource does not name, and says which
+    /// fields those were. Types of built-in kinds are checked by their table.
+    fn prune(&self, _object: &mut Value) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Fills in what the client left out, also on objects read from the store.
     /// Must change nothing that is already filled in.
@@ -246,8 +263,9 @@ pub trait Kind: Send + Sync {
     }
 
     /// The columns of `kubectl get`.
-    fn columns(&self) -> &'static [Column] {
-        &[NAME, AGE]
+    fn columns(&self) -> &[Column] {
+        const COLUMNS: &[Column] = &[NAME, AGE];
+        COLUMNS
     }
 
     /// The cells of one object, one for each of [`Kind::columns`].
@@ -257,7 +275,7 @@ pub trait Kind: Send + Sync {
 
     /// The fields by which lists can be selected, besides `metadata.name` and
     /// `metadata.namespace`; each is read by [`Kind::field`].
-    fn selectable(&self) -> &'static [&'static str] {
+    fn selectable(&self) -> &[&'static str] {
         &[]
     }
 
@@ -307,7 +325,7 @@ pub trait Kind: Send + Sync {
 
     /// The kind as which objects of this one are stored, where that is another
     /// (a second version or group of the same objects), with the conversion.
-    fn hub(&self) -> Option<&'static dyn Hub> {
+    fn hub(&self) -> Option<&dyn Hub> {
         None
     }
 }
@@ -315,7 +333,7 @@ pub trait Kind: Send + Sync {
 /// How a kind that is stored as another is turned into it and back.
 pub trait Hub: Send + Sync {
     /// The kind that is stored.
-    fn kind(&self) -> &'static dyn Kind;
+    fn kind(&self) -> &dyn Kind;
     /// From the served form to the stored one.
     fn to_hub(&self, object: Value) -> Value;
     /// From the stored form to the served one.

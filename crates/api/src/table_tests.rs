@@ -184,7 +184,7 @@ fn full_value(ty: &meta::schema::Type, depth: usize) -> meta::Value {
 fn every_kind_survives_a_full_object() {
     for kind in crate::kinds() {
         let name = kind.card().kind;
-        let mut object = full(kind.card().schema, 12);
+        let mut object = full(&kind.card().schema, 12);
         kind.default(&mut object);
         let once = object.clone();
         kind.default(&mut object);
@@ -228,7 +228,7 @@ fn every_kind_survives_a_full_object() {
 #[test]
 fn a_full_object_may_stay_as_it_is() {
     for kind in crate::kinds() {
-        let mut object = full(kind.card().schema, 12);
+        let mut object = full(&kind.card().schema, 12);
         kind.default(&mut object);
         kind.prepare_create(&mut object);
         let mut same = object.clone();

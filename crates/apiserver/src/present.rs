@@ -238,10 +238,11 @@ fn message_list(
     listed: Listed,
 ) -> Result<Answer, Status> {
     let card = resource.card();
+    let schema = card.schema.as_static().ok_or_else(not_acceptable)?;
     let mut items = Vec::with_capacity(listed.items.len());
     for item in &listed.items {
         let object = registry.serve(resource, item)?;
-        items.push(protobuf::item(&object, card.schema).map_err(Status::internal)?);
+        items.push(protobuf::item(&object, schema).map_err(Status::internal)?);
     }
     let pieces = protobuf::list(
         &card.group_version().to_string(),

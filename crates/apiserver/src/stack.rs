@@ -166,8 +166,7 @@ impl Server {
         if !resource.card().namespaced {
             request.info.namespace.clear();
         }
-        let card = resource.card();
-        if api::schema::of(&card.group_version().to_string(), card.kind).is_none() {
+        if resource.card().is_custom() {
             negotiate::without_protobuf(&mut request.headers)?;
         }
         match request.info.subresource.is_empty() {

@@ -36,7 +36,7 @@ pub(crate) fn of(
 ) -> Value {
     let columns = resource.kind.columns().iter().map(|column| {
         value!({
-            "name": column.name, "type": column.ty, "format": column.format, "description": "",
+            "name": &*column.name, "type": &*column.ty, "format": &*column.format, "description": &*column.description,
             "priority": column.priority
         })
     });

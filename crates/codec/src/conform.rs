@@ -59,6 +59,9 @@ impl<'s> Walk<'s> {
                 }
                 return schema.preserve_unknown;
             };
+            if field.omit == Omit::Keep {
+                return true;
+            }
             if value.is_null() {
                 return false;
             }
@@ -187,7 +190,7 @@ impl<'s> Walk<'s> {
 }
 
 fn is_omitted(value: &Value, field: &Field) -> bool {
-    field.omit != Omit::Never
+    matches!(field.omit, Omit::Empty | Omit::Zero)
         && match value {
             Value::Array(items) => items.is_empty(),
             Value::Object(map) => map.is_empty() && matches!(field.ty, Type::Map(_)),
@@ -290,7 +293,7 @@ fn complete_struct(map: &mut Map, schema: &Struct) {
 }
 
 fn keeps_null(field: &Field) -> bool {
-    field.omit == Omit::Never
+    matches!(field.omit, Omit::Never | Omit::Keep)
 }
 
 fn complete_value(value: &mut Value, ty: &Type) {

@@ -17,6 +17,16 @@ pub enum Ref<T: ?Sized + 'static> {
     Shared(Arc<T>),
 }
 
+impl<T: ?Sized> Ref<T> {
+    /// The committed one; none for what was built at run time.
+    pub fn as_static(&self) -> Option<&'static T> {
+        match self {
+            Ref::Static(t) => Some(t),
+            Ref::Shared(_) => None,
+        }
+    }
+}
+
 impl<T: ?Sized> Clone for Ref<T> {
     fn clone(&self) -> Self {
         match self {
@@ -115,6 +125,9 @@ pub enum Omit {
     Empty,
     /// `omitzero`: as `omitempty`, and structs whose fields are all zero.
     Zero,
+    /// Nothing is left out and nothing added: the fields of custom resources,
+    /// which no Go type holds.
+    Keep,
 }
 
 /// How a strategic merge patch treats a field.

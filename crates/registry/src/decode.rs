@@ -116,8 +116,9 @@ fn message(
 /// Makes a tree conform to its kind and names it; gives the unknown fields.
 pub fn conform(kind: &dyn Kind, object: &mut Value) -> Result<Vec<String>, Status> {
     let card = kind.card();
-    let unknown =
-        codec::conform(object, card.schema).map_err(|e| cannot_be_handled(card, card.kind, &e))?;
+    let mut unknown =
+        codec::conform(object, &card.schema).map_err(|e| cannot_be_handled(card, card.kind, &e))?;
+    unknown.extend(kind.prune(object));
     object.set_gvk(&card.gvk());
     Ok(unknown)
 }
@@ -167,7 +168,10 @@ fn read(card: &Card, body: &[u8], format: Format) -> Result<(Value, Vec<String>)
             let envelope =
                 protobuf::decode(body).map_err(|e| unrecognized(card, body, &e.to_string()))?;
             let version = card.group_version().to_string();
-            let object = message(&envelope, &version, card.kind, card.schema)
+            let Some(schema) = card.schema.as_static() else {
+                return Err(unrecognized(card, body, &"it has no such form"));
+            };
+            let object = message(&envelope, &version, card.kind, schema)
                 .map_err(|e| cannot_be_handled(card, card.kind, &e))?;
             Ok((object, Vec::new()))
         }

@@ -52,7 +52,7 @@ pub(crate) fn updated(
     let completed = match (old, resource.kind.hub()) {
         (Some(old), Some(_)) => {
             let mut old = old.clone();
-            codec::complete(&mut old, resource.card().schema);
+            codec::complete(&mut old, &resource.card().schema);
             Some(old)
         }
         _ => None,
@@ -61,7 +61,7 @@ pub(crate) fn updated(
     apply::update(
         old,
         object,
-        resource.card().schema,
+        &resource.card().schema,
         manager,
         &time::seconds(now),
         &reset,
@@ -85,7 +85,7 @@ pub fn applied(
     let now = time::seconds(now);
     let attempt = |force| {
         let manager = manager.clone();
-        let schema = resource.card().schema;
+        let schema = &*resource.card().schema;
         apply::apply(live, config, schema, manager, &now, &reset, force)
     };
     let mut outcome = attempt(force);

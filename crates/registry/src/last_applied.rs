@@ -51,7 +51,7 @@ fn kept(resource: &Resource, live: &Value) -> Option<Vec<String>> {
         return None;
     }
     decode::conform(&*resource.kind, &mut last).ok()?;
-    let shape = Shape::Struct(resource.card().schema);
+    let shape = Shape::Struct(&resource.card().schema);
     let since = compare(&last, live, shape);
     let kept = fields_of(&last, shape)
         .difference(&since.modified)

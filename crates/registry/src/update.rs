@@ -451,15 +451,21 @@ fn count_generation(resource: &Resource, object: &mut Value, old: &Value, door: 
     let desired = |v: &Value| {
         let map = v.as_object();
         let entries = map.into_iter().flat_map(|m| m.iter());
+        let is_apart = |key: &str| match key {
+            "metadata" | "kind" | "apiVersion" => true,
+            // A custom resource without that door keeps anything there.
+            "status" => resource.card().has_status() || !resource.card().is_custom(),
+            _ => false,
+        };
         entries
-            .filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status" | "kind" | "apiVersion"))
+            .filter(|(k, _)| !is_apart(k.as_str()))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect::<Vec<_>>()
     };
     let (mut new_spec, mut old_spec) = (Value::object(), Value::object());
     for (spec, of) in [(&mut new_spec, &*object), (&mut old_spec, old)] {
         *spec = Value::Object(desired(of).into_iter().collect());
-        codec::complete(spec, resource.card().schema);
+        codec::complete(spec, &resource.card().schema);
     }
     if new_spec != old_spec {
         object

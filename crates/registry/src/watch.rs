@@ -342,7 +342,7 @@ impl Watcher {
         } else {
             object.set_at(&["metadata", "creationTimestamp"], Value::Null);
         }
-        codec::complete(&mut object, card.schema);
+        codec::complete(&mut object, &card.schema);
         let mut out = Vec::new();
         object.write_object(&mut out);
         Notice::new(NoticeKind::Bookmark, &out)

@@ -67,7 +67,7 @@ pub(crate) fn keep(resource: &Resource, object: Value) -> Value {
 
 /// The bytes to store, complete.
 pub(crate) fn bytes(resource: &Resource, object: &mut Value) -> Bytes {
-    codec::complete(object, resource.hub().card().schema);
+    codec::complete(object, &resource.hub().card().schema);
     stored::encode(object)
 }
 

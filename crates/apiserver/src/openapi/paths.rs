@@ -232,10 +232,10 @@ impl Writer<'_> {
     }
 
     /// The schema of what is sent and answered here.
-    fn body(&self) -> &'static Struct {
+    fn body(&self) -> &Struct {
         let own = self.sub.and_then(|sub| sub.body);
         own.and_then(|(group, version, kind)| body_schema(group, version, kind))
-            .unwrap_or(self.card.schema)
+            .unwrap_or(&self.card.schema)
     }
 
     /// The kind that an operation here is about.

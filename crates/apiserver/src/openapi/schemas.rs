@@ -64,7 +64,7 @@ impl<'a> Schemas<'a> {
     /// Adds a kind, its list, the bodies of its subresources, and all that
     /// these hold.
     pub(super) fn add_kind(&mut self, card: &Card) {
-        self.add_named(card.schema, card.group, card.version, card.kind);
+        self.add_named(&card.schema, card.group, card.version, card.kind);
         let list_kind = format!("{}List", card.kind);
         if let Some(list) = api::schema::find(&card.schema.package, &list_kind) {
             self.add_named(list, card.group, card.version, &list_kind);

@@ -48,7 +48,7 @@ pub(super) async fn answer(
             meta::time::seconds(server.registry.clock().wall()),
         );
     }
-    codec::complete(&mut object, card.schema);
+    codec::complete(&mut object, &card.schema);
     Ok(object)
 }
 

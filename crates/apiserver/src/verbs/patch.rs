@@ -180,7 +180,8 @@ impl Odd<'_> {
             Kind::Strategic => go_syntax(self.patch),
             _ => object.to_json(),
         };
-        let unknown = codec::conform(object, card.schema).map_err(|e| invalid(&shown, &e))?;
+        let mut unknown = codec::conform(object, &card.schema).map_err(|e| invalid(&shown, &e))?;
+        unknown.extend(resource.kind.prune(object));
         object.set_gvk(&card.gvk());
         let twice = self.twice.iter();
         let odd = twice.map(|path| format!("duplicate field \"{path}\""));
@@ -245,7 +246,7 @@ fn patched(
             Ok(())
         }
         _ => {
-            patch::strategic::apply(object, patch.clone(), resource.card().schema).map_err(refused)
+            patch::strategic::apply(object, patch.clone(), &resource.card().schema).map_err(refused)
         }
     }
 }

@@ -191,7 +191,9 @@ fn walk_list(
 fn keyed<'v>(value: Option<&'v Value>, shape: Shape<'_>) -> Vec<(Element, &'v Value)> {
     let items = value.and_then(Value::as_array).unwrap_or_default();
     let items = items.iter().enumerate();
-    items.map(|(i, item)| (shape.element(item, i), item)).collect()
+    items
+        .map(|(i, item)| (shape.element(item, i), item))
+        .collect()
 }
 
 fn find<'v>(items: &[(Element, &'v Value)], element: &Element) -> Option<&'v Value> {

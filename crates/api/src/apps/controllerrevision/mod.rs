@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::apps_v1::CONTROLLER_REVISION,
+    schema: meta::schema::Ref::Static(&crate::generated::apps_v1::CONTROLLER_REVISION),
     name: NameRule::Subdomain,
     generation: false,
 };

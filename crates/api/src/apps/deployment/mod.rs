@@ -22,7 +22,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[SCALE, STATUS],
-    schema: &crate::generated::apps_v1::DEPLOYMENT,
+    schema: meta::schema::Ref::Static(&crate::generated::apps_v1::DEPLOYMENT),
     name: NameRule::Subdomain,
     generation: true,
 };

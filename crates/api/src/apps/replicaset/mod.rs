@@ -24,7 +24,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[SCALE, STATUS],
-    schema: &crate::generated::apps_v1::REPLICA_SET,
+    schema: meta::schema::Ref::Static(&crate::generated::apps_v1::REPLICA_SET),
     name: NameRule::Subdomain,
     generation: true,
 };

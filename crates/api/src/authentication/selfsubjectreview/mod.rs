@@ -16,7 +16,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::CreateOnly,
     subresources: &[],
-    schema: &crate::generated::authentication_v1::SELF_SUBJECT_REVIEW,
+    schema: meta::schema::Ref::Static(&crate::generated::authentication_v1::SELF_SUBJECT_REVIEW),
     name: NameRule::Any,
     generation: false,
 };

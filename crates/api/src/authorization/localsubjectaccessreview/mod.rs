@@ -18,7 +18,9 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::CreateOnly,
     subresources: &[],
-    schema: &crate::generated::authorization_v1::LOCAL_SUBJECT_ACCESS_REVIEW,
+    schema: meta::schema::Ref::Static(
+        &crate::generated::authorization_v1::LOCAL_SUBJECT_ACCESS_REVIEW,
+    ),
     name: NameRule::Any,
     generation: false,
 };

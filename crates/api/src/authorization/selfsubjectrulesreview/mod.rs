@@ -16,7 +16,9 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::CreateOnly,
     subresources: &[],
-    schema: &crate::generated::authorization_v1::SELF_SUBJECT_RULES_REVIEW,
+    schema: meta::schema::Ref::Static(
+        &crate::generated::authorization_v1::SELF_SUBJECT_RULES_REVIEW,
+    ),
     name: NameRule::Any,
     generation: false,
 };

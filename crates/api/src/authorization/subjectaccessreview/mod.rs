@@ -18,7 +18,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::CreateOnly,
     subresources: &[],
-    schema: &crate::generated::authorization_v1::SUBJECT_ACCESS_REVIEW,
+    schema: meta::schema::Ref::Static(&crate::generated::authorization_v1::SUBJECT_ACCESS_REVIEW),
     name: NameRule::Any,
     generation: false,
 };

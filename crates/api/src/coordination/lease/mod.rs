@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::coordination_v1::LEASE,
+    schema: meta::schema::Ref::Static(&crate::generated::coordination_v1::LEASE),
     name: NameRule::Subdomain,
     generation: false,
 };

@@ -17,7 +17,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::CreateOnly,
     subresources: &[],
-    schema: &crate::generated::core_v1::BINDING,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::BINDING),
     name: NameRule::Subdomain,
     generation: false,
 };

@@ -23,7 +23,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::core_v1::CONFIG_MAP,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::CONFIG_MAP),
     name: NameRule::Subdomain,
     generation: false,
 };

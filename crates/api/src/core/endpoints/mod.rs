@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::core_v1::ENDPOINTS,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::ENDPOINTS),
     name: NameRule::Subdomain,
     generation: false,
 };

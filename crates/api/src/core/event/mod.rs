@@ -27,7 +27,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::core_v1::EVENT,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::EVENT),
     name: NameRule::PathSegment,
     generation: false,
 };

@@ -29,7 +29,7 @@ static CARD: Card = Card {
         },
         STATUS,
     ],
-    schema: &crate::generated::core_v1::NAMESPACE,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::NAMESPACE),
     name: NameRule::Label,
     generation: false,
 };

@@ -28,7 +28,7 @@ static CARD: Card = Card {
         },
         STATUS,
     ],
-    schema: &crate::generated::core_v1::NODE,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::NODE),
     name: NameRule::Subdomain,
     generation: false,
 };

@@ -46,7 +46,7 @@ static CARD: Card = Card {
         },
         STATUS,
     ],
-    schema: &crate::generated::core_v1::POD,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::POD),
     name: NameRule::Subdomain,
     generation: true,
 };

@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::core_v1::POD_TEMPLATE,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::POD_TEMPLATE),
     name: NameRule::Subdomain,
     generation: true,
 };

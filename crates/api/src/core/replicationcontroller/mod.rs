@@ -24,7 +24,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[SCALE, STATUS],
-    schema: &crate::generated::core_v1::REPLICATION_CONTROLLER,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::REPLICATION_CONTROLLER),
     name: NameRule::Subdomain,
     generation: true,
 };

@@ -25,7 +25,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[STATUS],
-    schema: &crate::generated::core_v1::SERVICE,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::SERVICE),
     name: NameRule::Label1035,
     generation: false,
 };

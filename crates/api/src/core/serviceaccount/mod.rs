@@ -25,7 +25,7 @@ static CARD: Card = Card {
         verbs: &["create"],
         body: Some(("authentication.k8s.io", "v1", "TokenRequest")),
     }],
-    schema: &crate::generated::core_v1::SERVICE_ACCOUNT,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::SERVICE_ACCOUNT),
     name: NameRule::Subdomain,
     generation: false,
 };

@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::discovery_v1::ENDPOINT_SLICE,
+    schema: meta::schema::Ref::Static(&crate::generated::discovery_v1::ENDPOINT_SLICE),
     name: NameRule::Subdomain,
     generation: true,
 };

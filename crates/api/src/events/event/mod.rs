@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::events_v1::EVENT,
+    schema: meta::schema::Ref::Static(&crate::generated::events_v1::EVENT),
     name: NameRule::PathSegment,
     generation: false,
 };

@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::networking_v1::IP_ADDRESS,
+    schema: meta::schema::Ref::Static(&crate::generated::networking_v1::IP_ADDRESS),
     name: NameRule::PathSegment,
     generation: false,
 };

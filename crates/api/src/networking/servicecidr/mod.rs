@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::All,
     subresources: &[STATUS],
-    schema: &crate::generated::networking_v1::SERVICE_CIDR,
+    schema: meta::schema::Ref::Static(&crate::generated::networking_v1::SERVICE_CIDR),
     name: NameRule::Subdomain,
     generation: false,
 };

@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::node_v1::RUNTIME_CLASS,
+    schema: meta::schema::Ref::Static(&crate::generated::node_v1::RUNTIME_CLASS),
     name: NameRule::Subdomain,
     generation: false,
 };

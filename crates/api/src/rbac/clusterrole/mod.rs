@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::rbac_v1::CLUSTER_ROLE,
+    schema: meta::schema::Ref::Static(&crate::generated::rbac_v1::CLUSTER_ROLE),
     name: NameRule::PathSegment,
     generation: false,
 };

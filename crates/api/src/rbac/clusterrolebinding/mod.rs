@@ -19,7 +19,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::rbac_v1::CLUSTER_ROLE_BINDING,
+    schema: meta::schema::Ref::Static(&crate::generated::rbac_v1::CLUSTER_ROLE_BINDING),
     name: NameRule::PathSegment,
     generation: false,
 };

@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::rbac_v1::ROLE,
+    schema: meta::schema::Ref::Static(&crate::generated::rbac_v1::ROLE),
     name: NameRule::PathSegment,
     generation: false,
 };

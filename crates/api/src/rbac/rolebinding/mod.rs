@@ -23,7 +23,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::rbac_v1::ROLE_BINDING,
+    schema: meta::schema::Ref::Static(&crate::generated::rbac_v1::ROLE_BINDING),
     name: NameRule::PathSegment,
     generation: false,
 };

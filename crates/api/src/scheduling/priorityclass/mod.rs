@@ -21,7 +21,7 @@ static CARD: Card = Card {
     namespaced: false,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::scheduling_v1::PRIORITY_CLASS,
+    schema: meta::schema::Ref::Static(&crate::generated::scheduling_v1::PRIORITY_CLASS),
     name: NameRule::Subdomain,
     generation: true,
 };
