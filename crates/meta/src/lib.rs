@@ -6,7 +6,9 @@
 //! shape in which failure leaves the system.
 
 pub mod field;
+pub mod go;
 pub mod gvk;
+pub mod jsonpath;
 pub mod labels;
 pub mod names;
 pub mod object;
