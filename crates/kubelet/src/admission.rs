@@ -18,6 +18,9 @@ use crate::status::Failure;
 /// From this priority on a pod is critical to the cluster.
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 
+/// Why a pod is rejected whose selectors are not those of the node.
+pub(crate) const NODE_AFFINITY: &str = "NodeAffinity";
+
 /// Whether the node or the cluster cannot do without the pod.
 pub fn is_critical(pod: &Pod) -> bool {
     spec(pod)
@@ -61,7 +64,7 @@ pub fn admit(
     fits(pod, &others, allocatable)?;
     if !affine(pod, labels, node.name()) {
         return Err(reject(
-            "NodeAffinity",
+            NODE_AFFINITY,
             "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
         ));
     }

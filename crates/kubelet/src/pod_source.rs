@@ -6,9 +6,9 @@ use std::time::Duration;
 use container::status::SandboxFilter;
 use tokio::sync::{broadcast, mpsc};
 use typed::Typed;
-use typed::api::core::v1::Pod;
+use typed::api::core::v1::{Node, Pod};
 
-use crate::admission::admit;
+use crate::admission::{NODE_AFFINITY, admit};
 use crate::context::Context;
 use crate::pod::{is_terminal, phase};
 use crate::security::forbidden_sysctl;
@@ -112,7 +112,22 @@ async fn rejection(cx: &Context, workers: &PodWorkers, pod: &Arc<Pod>) -> Option
         // It was taken before this kubelet started.
         return None;
     }
-    let node = cx.node()?;
-    let sysctl = forbidden_sysctl(pod, &cx.config);
-    admit(pod, &workers.active(), &node, &cx.allocatable(), sysctl).err()
+    let decide = |node: &Node| {
+        let sysctl = forbidden_sysctl(pod, &cx.config);
+        admit(pod, &workers.active(), node, &cx.allocatable(), sysctl).err()
+    };
+    let rejection = decide(&*cx.node()?)?;
+    if rejection.reason != NODE_AFFINITY {
+        return Some(rejection);
+    }
+    // The scheduler may know a newer node than the watch has brought. Follows
+    // pkg/kubelet/lifecycle/predicate.go, which asks again before it refuses.
+    match cx.client.api::<Node>().get(&cx.config.node_name).await {
+        Ok(node) => decide(&node),
+        Err(error) => {
+            let error = error.message();
+            tracing::warn!(pod = pod.key(), error, "cannot look at the node again");
+            Some(rejection)
+        }
+    }
 }

@@ -105,3 +105,24 @@ async fn an_unchanged_status_is_written_seldom() {
         .filter(|write| write.contains("nodes/node1/status"));
     assert_eq!(statuses.count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_fits_a_newer_node_is_taken() {
+    let node = Node::new().await;
+    node.until_true("ready", || node.handle.is_ready()).await;
+    let spec = json!({"nodeSelector": {"colour": "blue"}, "containers": [{"name": "main", "image": "web"}]});
+    // The pod comes before the label that it was placed by.
+    node.pod("blue", spec.clone());
+    node.api.edit("nodes", "", "node1", |node| {
+        node["metadata"]["labels"]["colour"] = json!("blue");
+    });
+    node.until("blue", "running", |pod| pod["status"]["phase"] == "Running")
+        .await;
+    let mut red = spec;
+    red["nodeSelector"]["colour"] = json!("red");
+    node.pod("red", red);
+    let red = node
+        .until("red", "failed", |pod| pod["status"]["phase"] == "Failed")
+        .await;
+    assert_eq!(red["status"]["reason"], "NodeAffinity");
+}
