@@ -96,8 +96,7 @@ impl Cluster {
 
     /// What the server has said, without colours.
     pub fn log(&self) -> String {
-        let bytes = std::fs::read(self.root.join("server.log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        log_in(&self.root)
     }
 
     /// The name of its node.
@@ -325,6 +324,12 @@ impl Drop for Cluster {
         }
         remove(&self.root);
     }
+}
+
+/// What the server of the cluster in a folder has said.
+pub(crate) fn log_in(root: &Path) -> String {
+    let bytes = std::fs::read(root.join("server.log")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn remove(root: &Path) {

@@ -1,5 +1,6 @@
 //! Stock kubectl, of all versions that the machine has.
 
+use crate::bounds;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,12 +37,12 @@ impl Outcome {
         format!("{}{}", self.stdout, self.stderr)
     }
 
-    /// Runs a program to its end.
+    /// Runs a program to its end, or ends it when it takes too long.
     ///
     /// # Panics
     /// When it cannot be run.
     pub fn of(command: &mut Command) -> Outcome {
-        let output = command.stdin(Stdio::null()).output();
+        let output = bounds::output(command.stdin(Stdio::null()));
         let output = output.unwrap_or_else(|error| panic!("run {command:?}: {error}"));
         Outcome::from(output)
     }

@@ -87,15 +87,32 @@ pub(crate) fn sweep() {
     };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.split_once('-').and_then(|(pid, _)| pid.parse().ok());
-        let Some(owner) = owner else { continue };
+        let Some(owner) = owner_of(&name) else {
+            continue;
+        };
         if start_time(owner).is_none() {
             end_stale(&entry.path());
         }
     }
 }
 
-fn end_stale(root: &Path) {
+/// The clusters of this process that have not ended.
+pub(crate) fn own() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(slot::folder()).into_iter().flatten();
+    let own = entries.flatten().filter(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        owner_of(&name) == Some(std::process::id())
+    });
+    own.map(|entry| entry.path()).collect()
+}
+
+/// The process whose tests a cluster belongs to.
+fn owner_of(name: &str) -> Option<u32> {
+    name.split_once('-').and_then(|(pid, _)| pid.parse().ok())
+}
+
+/// Ends a cluster, whatever it does.
+pub(crate) fn end_stale(root: &Path) {
     let data = root.join("data");
     let pid = std::fs::read_to_string(root.join("pid")).unwrap_or_default();
     if let Ok(pid) = pid.parse::<u32>()
@@ -144,7 +161,7 @@ pub(crate) fn start_time(pid: u32) -> Option<String> {
     rest.split_whitespace().nth(19).map(String::from)
 }
 
-fn command_line(pid: u32) -> String {
+pub(crate) fn command_line(pid: u32) -> String {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }

@@ -1,10 +1,13 @@
 //! Whole clusters on this machine, for tests: the real binary, real
 //! containers, a stock kubectl. A test file is a [`suite`]: most of its tests
 //! share one cluster and have a namespace each; those that disturb a cluster
-//! have their own. What a cluster leaves behind fails the suite.
+//! have their own. What a cluster leaves behind fails the suite, and so does
+//! what takes too long.
 
 mod binary;
+mod bounds;
 mod cluster;
+mod dose;
 mod http;
 mod images;
 mod kubectl;
@@ -17,6 +20,7 @@ mod wait;
 
 pub use binary::tiphys;
 pub use cluster::{Cluster, Options, with_cluster};
+pub use dose::dose;
 pub use http::fetch;
 pub use images::{BUSYBOX, NGINX, TOOLS, archive, archive_program, workspace};
 pub use kubectl::{Kubectl, Outcome, kubectls, words};

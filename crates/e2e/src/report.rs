@@ -1,6 +1,8 @@
 //! What a person would look at after a failure.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, log_in};
+use crate::kubectl::Kubectl;
+use std::path::Path;
 
 const LOG_LINES: usize = 60;
 
@@ -10,7 +12,18 @@ pub(crate) fn of(cluster: &Cluster, namespace: Option<&str>) -> String {
         Some(namespace) => format!("-n {namespace}"),
         None => "-A".to_string(),
     };
-    let kubectl = cluster.kubectl();
+    let log = log_of(cluster);
+    format!("{}{log}", said_by(&cluster.kubectl(), &scope))
+}
+
+/// The state of the cluster that lives in a folder.
+pub(crate) fn of_root(root: &Path) -> String {
+    let kubectl = Kubectl::new(&root.join("kubeconfig.yaml"), root);
+    let log = end_of(&log_in(root));
+    format!("{}{log}", said_by(&kubectl, "-A"))
+}
+
+fn said_by(kubectl: &Kubectl, scope: &str) -> String {
     let mut text = String::new();
     for arguments in [
         format!("get all {scope} -o wide"),
@@ -24,13 +37,15 @@ pub(crate) fn of(cluster: &Cluster, namespace: Option<&str>) -> String {
             .text();
         text.push_str(&format!("$ kubectl {arguments}\n{said}\n"));
     }
-    text.push_str(&log_of(cluster));
     text
 }
 
 /// The end of the server's log.
 pub(crate) fn log_of(cluster: &Cluster) -> String {
-    let log = cluster.log();
+    end_of(&cluster.log())
+}
+
+fn end_of(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let from = lines.len().saturating_sub(LOG_LINES);
     format!(

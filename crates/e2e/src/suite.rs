@@ -1,5 +1,6 @@
 //! A file of tests and the cluster that they share.
 
+use crate::bounds::Running;
 use crate::cluster::{Cluster, Options};
 use crate::report;
 use crate::scope::Scope;
@@ -27,6 +28,7 @@ pub fn suite(shared: &[(&'static str, fn(&Scope))], own: &[(&'static str, fn())]
         })
         .chain(own.iter().map(|&(name, test)| {
             Trial::test(name, move || {
+                let _running = Running::begin(name);
                 catch_unwind(test).map_err(|panic| Failed::from(words_of(&*panic)))
             })
         }))
@@ -41,6 +43,7 @@ pub fn suite(shared: &[(&'static str, fn(&Scope))], own: &[(&'static str, fn())]
 
 fn in_namespace(shared: &Shared, name: &str, test: fn(&Scope)) -> Result<(), Failed> {
     let cluster = cluster_of(shared)?;
+    let _running = Running::begin(name);
     let namespace = name.replace('_', "-");
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let scope = Scope::new(cluster.clone(), &namespace);

@@ -1,9 +1,12 @@
-//! Waiting for conditions, with bounds counted in looks and not in time of day.
+//! Waiting for conditions, with bounds counted in looks, since a busy machine
+//! looks seldom. That looks themselves take long has a bound, too.
 
 use std::time::Duration;
+use stdx::Clock;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 300;
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Looks until something is there.
 ///
@@ -51,9 +54,14 @@ pub fn patiently<T: std::fmt::Debug>(
 
 /// As [`eventually`], without a verdict.
 pub(crate) fn look_for<T>(looks: u32, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let clock = Clock::system();
+    let begun = clock.now();
     for _ in 0..looks {
         if let Some(found) = look() {
             return Some(found);
+        }
+        if clock.since(begun) > LONGEST {
+            return None;
         }
         std::thread::sleep(LOOK_EVERY);
     }

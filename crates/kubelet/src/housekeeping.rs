@@ -74,6 +74,10 @@ async fn end_orphans(cx: &Arc<Context>, workers: &PodWorkers) {
         let pod = (Arc::new(pod_of(&sandbox)), grace);
         orphans.insert(sandbox.uid.clone(), pod);
     }
+    for pod in leftover_logs(cx) {
+        let uid = pod.uid().to_owned();
+        orphans.entry(uid).or_insert_with(|| (Arc::new(pod), None));
+    }
     for uid in leftover_directories(cx) {
         orphans
             .entry(uid.clone())
@@ -104,6 +108,26 @@ fn nameless(uid: &str) -> Pod {
     let mut pod = Pod::default();
     pod.metadata.uid = Some(uid.to_owned());
     pod
+}
+
+/// The pods whose logs are there, as their directories' names tell.
+///
+/// Follows evictPodLogsDirectories of pkg/kubelet/kuberuntime/kuberuntime_gc.go.
+fn leftover_logs(cx: &Context) -> Vec<Pod> {
+    let entries = std::fs::read_dir(&cx.config.log_root).into_iter().flatten();
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter_map(|name| {
+            let [namespace, name, uid] =
+                <[&str; 3]>::try_from(name.split('_').collect::<Vec<_>>()).ok()?;
+            let mut pod = nameless(uid);
+            pod.metadata.name = Some(name.to_owned());
+            pod.metadata.namespace = Some(namespace.to_owned());
+            Some(pod)
+        })
+        .collect()
 }
 
 fn leftover_directories(cx: &Context) -> HashSet<String> {

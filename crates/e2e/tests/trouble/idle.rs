@@ -2,12 +2,9 @@
 
 use crate::traces::Vitals;
 use crate::wire::Door;
-use e2e::{Cluster, Options};
+use e2e::{Cluster, Options, dose};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// How long nothing is done.
-const QUIET: Duration = Duration::from_secs(40);
 
 pub fn an_idle_cluster_rests() {
     let cluster = Cluster::start(Options::default());
@@ -16,6 +13,8 @@ pub fn an_idle_cluster_rests() {
     kubectl.ok("rollout status deployment/idle --timeout=60s");
     kubectl.ok("expose deployment idle --port=80");
     let door = Door::of(&cluster);
+    // How long nothing is done.
+    let quiet = Duration::from_secs(dose(12, 60));
     // What follows the roll-out has an end.
     std::thread::sleep(Duration::from_secs(5));
     let mut watches: Vec<_> = WATCHED
@@ -29,7 +28,7 @@ pub fn an_idle_cluster_rests() {
         })
         .collect();
     let before = Vitals::of(&cluster);
-    std::thread::sleep(QUIET);
+    std::thread::sleep(quiet);
     let after = Vitals::of(&cluster);
     let mut written = BTreeMap::<String, usize>::new();
     for (path, events) in &mut watches {
@@ -52,7 +51,7 @@ pub fn an_idle_cluster_rests() {
     for (object, times) in &written {
         let lease = format!("/apis/coordination.k8s.io/v1/leases {node}");
         let limit = match object {
-            object if *object == lease => 5,
+            object if *object == lease => quiet.as_secs() as usize / 10 + 1,
             object if *object == format!("/api/v1/nodes {node}") => 1,
             _ => 0,
         };
@@ -60,8 +59,7 @@ pub fn an_idle_cluster_rests() {
     }
     // A debug build, and a busy machine: five times what is promised.
     let ticks = after.ticks - before.ticks;
-    assert!(ticks <= QUIET.as_secs() * 5, "{ticks} ticks while idle");
-    kubectl.ok("delete deployment idle --cascade=foreground --timeout=60s");
+    assert!(ticks <= quiet.as_secs() * 5, "{ticks} ticks while idle");
     let left = cluster.end();
     assert!(left.is_empty(), "left behind: {left:#?}");
 }

@@ -1,7 +1,7 @@
 //! Pods that behave badly, and very many of them.
 
 use crate::traces::{Traces, Vitals, said};
-use e2e::{Cluster, Options, Outcome, Scope, patiently, until};
+use e2e::{Cluster, Options, Outcome, Scope, dose, patiently, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -252,15 +252,15 @@ pub fn a_crowd_comes_and_goes() {
     let cluster = Cluster::start(Options::default());
     let (kubectl, before) = (cluster.kubectl(), Traces::of(&cluster));
     let vitals = Vitals::of(&cluster);
-    kubectl.apply(&crowd("crowd", 110));
+    kubectl.apply(&crowd("crowd", dose(50, 110)));
     kubectl.ok("rollout status deployment/crowd --timeout=120s");
     kubectl.ok("delete deployment,service crowd --timeout=60s");
     kubectl.ok("delete pod -l app=crowd --timeout=120s");
     before.wait_for(&cluster);
     // Deleted while they start.
-    for round in 0..3 {
+    for round in 0..dose(2, 3) {
         let name = format!("brief-{round}");
-        kubectl.apply(&crowd(&name, 40));
+        kubectl.apply(&crowd(&name, dose(20, 40)));
         let some = 5 * (round + 1);
         until("some pods have begun", || {
             let pods = kubectl.run(&format!("get pods -l app={name} -o name"));
@@ -340,19 +340,21 @@ pub fn monitors_die_under_load() {
     let cluster = Cluster::start(Options::default());
     let (kubectl, before) = (cluster.kubectl(), Traces::of(&cluster));
     let vitals = Vitals::of(&cluster);
-    kubectl.apply(&crowd("crowd", 20));
+    let pods = dose(10, 20);
+    kubectl.apply(&crowd("crowd", pods));
     kubectl.ok("rollout status deployment/crowd --timeout=60s");
-    for _ in 0..3 {
+    let (pods, deaths) = (pods as usize, pods as usize / 2);
+    for _ in 0..dose(2, 3) {
         let monitors = monitors(&cluster);
-        assert!(monitors.len() >= 10, "{monitors:?}");
-        for monitor in monitors.iter().take(10) {
+        assert!(monitors.len() >= deaths, "{monitors:?}");
+        for monitor in monitors.iter().take(deaths) {
             Outcome::of(std::process::Command::new("kill").args(["-9", monitor]));
         }
         // Their pods come back, in sandboxes of their own.
         until("the dead monitors are seen", || {
-            let pods = kubectl.run("get pods -l app=crowd -o json");
-            let pods: Value = serde_json::from_str(&pods.stdout).unwrap_or_default();
-            self::monitors(&cluster).len() >= 20 && is_all_ready(&pods, 20)
+            let found = kubectl.run("get pods -l app=crowd -o json");
+            let found: Value = serde_json::from_str(&found.stdout).unwrap_or_default();
+            self::monitors(&cluster).len() >= pods && is_all_ready(&found, pods)
         });
         kubectl.ok("rollout status deployment/crowd --timeout=60s");
     }

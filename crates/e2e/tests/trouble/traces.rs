@@ -104,7 +104,10 @@ fn cgroups(instance: &str) -> Vec<PathBuf> {
 }
 
 fn collect_cgroups(path: &Path, found: &mut BTreeSet<String>) {
-    found.insert(format!("cgroup {}", path.display()));
+    // The one above all monitors comes with the first of them and stays.
+    if !path.ends_with("monitors") {
+        found.insert(format!("cgroup {}", path.display()));
+    }
     let processes = std::fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     for process in processes.lines() {
         found.insert(format!("process {process} in {}", path.display()));

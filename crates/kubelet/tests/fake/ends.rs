@@ -207,6 +207,9 @@ async fn a_new_kubelet_ends_what_nobody_knows() {
     node.until_ready("web").await;
     let below = node.stop().await;
     below.api.remove("pods", "default", "web");
+    // Of another all but its logs is gone.
+    let logs = below.temp.path().join("logs");
+    std::fs::create_dir_all(logs.join("default_old_5d1c/main")).unwrap();
     let node = below.start().await;
     node.until_true("the sandbox is gone", || {
         node.runtime
@@ -220,4 +223,5 @@ async fn a_new_kubelet_ends_what_nobody_knows() {
     assert_eq!(sandboxes(&node).await, 0);
     let pods = node.temp.path().join("pods");
     assert_eq!(std::fs::read_dir(pods).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(logs).unwrap().count(), 0);
 }
