@@ -21,6 +21,7 @@ struct Shared {
     generation: u32,
     forgotten: Vec<UdpFrontend>,
     failures: u32,
+    tidied: u32,
 }
 
 impl Memory {
@@ -45,6 +46,11 @@ impl Memory {
     /// The frontends whose flows were to be forgotten so far.
     pub fn forgotten(&self) -> Vec<UdpFrontend> {
         self.with(|shared| shared.forgotten.clone())
+    }
+
+    /// How often leftovers were given back.
+    pub fn tidied(&self) -> u32 {
+        self.with(|shared| shared.tidied)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Shared) -> T) -> T {
@@ -90,6 +96,13 @@ impl Backend for Memory {
             }
             shared.ruleset = Some(next);
             shared.generation += 1;
+            Ok(())
+        })
+    }
+
+    fn tidy(&mut self, _ruleset: &Ruleset) -> Result<(), Error> {
+        self.attempt(|shared| {
+            shared.tidied += 1;
             Ok(())
         })
     }

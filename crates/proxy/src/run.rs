@@ -180,7 +180,10 @@ impl<S: Source, B: Backend> Proxy<S, B> {
             () = self.clock.sleep(pause) => {}
         }
         self.check().await;
-        if self.untidy && self.trusted {
+        // On a machine where others change rules all the time, doubt must not
+        // put this off for ever.
+        let is_sure = self.trusted || (self.untidy && self.sync().await.is_ok());
+        if self.untidy && is_sure {
             self.tidy().await;
         }
         false

@@ -204,3 +204,16 @@ async fn adopts_what_an_earlier_run_left() {
     );
     running.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn tidies_up_while_others_change_rules_all_the_time() {
+    let mut running = start(Memory::default());
+    running.until(|ruleset| targets(ruleset).len() == 1).await;
+    for _ in 0..20 {
+        let same = running.memory.ruleset();
+        running.memory.tamper(same);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    assert!(running.memory.tidied() > 0);
+    running.stop().await;
+}
