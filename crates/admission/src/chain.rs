@@ -15,14 +15,14 @@ pub trait View: Send + Sync {
         resource: &str,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Value>, Status>;
+    ) -> Result<Option<Arc<Value>>, Status>;
     /// All objects of a resource in a namespace (empty for all).
     async fn list(
         &self,
         group: &str,
         resource: &str,
         namespace: &str,
-    ) -> Result<Vec<Value>, Status>;
+    ) -> Result<Vec<Arc<Value>>, Status>;
 }
 
 /// One plugin.

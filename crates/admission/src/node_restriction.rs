@@ -8,6 +8,7 @@ use auth::user::NODES;
 use meta::object::Object as _;
 use meta::{GroupResource, Map, Status, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The namespace of the nodes' leases.
 const LEASES: &str = "kube-node-lease";
@@ -90,7 +91,12 @@ impl Asked<'_> {
         Err(self.request.forbidden(why))
     }
 
-    async fn stored(&self, resource: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+    async fn stored(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Arc<Value>, Status> {
         let found = self.view.get("", resource, namespace, name).await?;
         found.ok_or_else(|| Status::not_found(&GroupResource::new("", resource), name))
     }

@@ -5,6 +5,7 @@ use crate::{Operation, Plugin, Request, View};
 use async_trait::async_trait;
 use meta::object::Object as _;
 use meta::{Status, Value};
+use std::sync::Arc;
 
 /// The group of priority classes.
 const GROUP: &str = "scheduling.k8s.io";
@@ -115,7 +116,7 @@ async fn resolve(request: &Request<'_>, pod: &mut Value, view: &dyn View) -> Res
 }
 
 /// The class of pods that name none: of several, by a race, the lowest.
-async fn default_class(view: &dyn View) -> Result<Option<Value>, Status> {
+async fn default_class(view: &dyn View) -> Result<Option<Arc<Value>>, Status> {
     let classes = view.list(GROUP, "priorityclasses", "").await?;
     let defaults = classes
         .into_iter()

@@ -5,6 +5,7 @@ use crate::tolerations;
 use crate::{Operation, Plugin, Request, View};
 use async_trait::async_trait;
 use meta::{Map, Quantity, Status, Value};
+use std::sync::Arc;
 
 pub(crate) struct RuntimeClass;
 
@@ -44,7 +45,7 @@ impl Plugin for RuntimeClass {
             return Ok(());
         }
         let class = class(request, pod, view).await?;
-        let overhead = class.as_ref().and_then(overhead_of);
+        let overhead = class.as_deref().and_then(overhead_of);
         let own = pod.at(&["spec", "overhead"]).filter(|o| !o.is_empty());
         match (overhead, own) {
             (Some(overhead), own) if !own.is_some_and(|own| same(own, overhead)) => {
@@ -68,7 +69,7 @@ async fn class(
     request: &Request<'_>,
     pod: &Value,
     view: &dyn View,
-) -> Result<Option<Value>, Status> {
+) -> Result<Option<Arc<Value>>, Status> {
     let name = pod.str_at(&["spec", "runtimeClassName"]);
     if name.is_empty() {
         return Ok(None);

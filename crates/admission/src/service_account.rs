@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use meta::object::Object as _;
 use meta::{GroupResource, Status, Value, value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, Rng};
 
@@ -37,7 +38,7 @@ impl ServiceAccount {
         request: &Request<'_>,
         name: &str,
         view: &dyn View,
-    ) -> Result<Value, Status> {
+    ) -> Result<Arc<Value>, Status> {
         let namespace = request.namespace;
         let failed = |why: String| {
             request.forbidden(format!(

@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use auth::User;
 use meta::object::Object as _;
 use meta::{GroupVersionKind, Status, Value};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Objects that a plugin may look at, by resource.
 #[derive(Default)]
-pub(crate) struct Objects(Mutex<Vec<(String, Value)>>);
+pub(crate) struct Objects(Mutex<Vec<(String, Arc<Value>)>>);
 
 impl Objects {
     pub(crate) fn with(self, resource: &str, object: Value) -> Self {
@@ -18,7 +18,10 @@ impl Objects {
     }
 
     pub(crate) fn put(&self, resource: &str, object: Value) {
-        self.0.lock().unwrap().push((resource.into(), object));
+        self.0
+            .lock()
+            .unwrap()
+            .push((resource.into(), Arc::new(object)));
     }
 }
 
@@ -30,7 +33,7 @@ impl View for Objects {
         resource: &str,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Value>, Status> {
+    ) -> Result<Option<Arc<Value>>, Status> {
         let all = self.list("", resource, namespace).await?;
         Ok(all
             .into_iter()
@@ -42,7 +45,7 @@ impl View for Objects {
         _group: &str,
         resource: &str,
         namespace: &str,
-    ) -> Result<Vec<Value>, Status> {
+    ) -> Result<Vec<Arc<Value>>, Status> {
         let objects = self.0.lock().unwrap();
         let found = objects.iter().filter(|(of, object)| {
             of == resource && (namespace.is_empty() || object.namespace() == namespace)

@@ -233,6 +233,23 @@ pub trait Kind: Send + Sync {
     /// Must change nothing that is already filled in.
     fn default(&self, _object: &mut Value) {}
 
+    /// Whether a new object keeps the status that its maker gave it, although
+    /// status is a subresource.
+    fn keeps_status_on_create(&self) -> bool {
+        false
+    }
+
+    /// What clients are told of whatever they do with this kind, when it has
+    /// had its day: what to use instead.
+    fn deprecated(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The conditions of the row that stands for an object in a table.
+    fn row_conditions(&self, _object: &Value) -> Vec<Value> {
+        Vec::new()
+    }
+
     /// Clears and sets what a client may not decide on create. `status` has
     /// been removed already where it is a subresource.
     fn prepare_create(&self, _object: &mut Value) {}

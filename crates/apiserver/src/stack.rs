@@ -169,9 +169,17 @@ impl Server {
         if resource.card().is_custom() {
             negotiate::without_protobuf(&mut request.headers)?;
         }
-        match request.info.subresource.is_empty() {
+        let plain = negotiate::plain(&request.headers);
+        let outcome = match request.info.subresource.is_empty() {
             true => verbs::serve(self, &resource, request).await,
             false => subresources::serve(self, &resource, request).await,
+        };
+        match resource.kind.deprecated() {
+            None => outcome,
+            Some(why) => {
+                let answer = outcome.unwrap_or_else(|status| present::status(plain, status));
+                Ok(verbs::with_warning(answer, why))
+            }
         }
     }
 

@@ -56,6 +56,10 @@ pub(crate) fn of(
 fn row(resource: &Resource, object: &Value, include: Include, now: Timestamp) -> Value {
     let mut row = Map::new();
     row.insert("cells", Value::Array(resource.kind.cells(object, now)));
+    let conditions = resource.kind.row_conditions(object);
+    if !conditions.is_empty() {
+        row.insert("conditions", Value::Array(conditions));
+    }
     match include {
         Include::None => {}
         Include::Metadata => {

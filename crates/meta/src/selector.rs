@@ -27,6 +27,10 @@ pub struct Requirement {
 /// What is required of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
+    /// Its value is this.
+    Equals,
+    /// It has not this value, or is absent.
+    NotEquals,
     /// Its value is one of these.
     In,
     /// It has none of these values, or is absent.
@@ -45,8 +49,8 @@ impl Requirement {
     fn matches(&self, value: Option<&str>) -> bool {
         let among = |v: &str| self.values.iter().any(|w| w == v);
         match self.operator {
-            Operator::In => value.is_some_and(among),
-            Operator::NotIn => !value.is_some_and(among),
+            Operator::Equals | Operator::In => value.is_some_and(among),
+            Operator::NotEquals | Operator::NotIn => !value.is_some_and(among),
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
             Operator::GreaterThan | Operator::LessThan => self.compares(value),
@@ -112,7 +116,7 @@ impl LabelSelector {
         let requirements = entries
             .map(|(key, value)| Requirement {
                 key: key.clone(),
-                operator: Operator::In,
+                operator: Operator::Equals,
                 values: vec![value.as_str().unwrap_or_default().into()],
             })
             .collect();
@@ -176,8 +180,8 @@ impl fmt::Display for LabelSelector {
             }
             let values = r.values.join(",");
             match r.operator {
-                Operator::In if r.values.len() == 1 => write!(f, "{}={values}", r.key)?,
-                Operator::NotIn if r.values.len() == 1 => write!(f, "{}!={values}", r.key)?,
+                Operator::Equals => write!(f, "{}={values}", r.key)?,
+                Operator::NotEquals => write!(f, "{}!={values}", r.key)?,
                 Operator::In => write!(f, "{} in ({values})", r.key)?,
                 Operator::NotIn => write!(f, "{} notin ({values})", r.key)?,
                 Operator::Exists => write!(f, "{}", r.key)?,
@@ -300,9 +304,9 @@ impl Parser {
                 let value = self.word();
                 check_value(key, &value)?;
                 let operator = if sign == "!=" {
-                    Operator::NotIn
+                    Operator::NotEquals
                 } else {
-                    Operator::In
+                    Operator::Equals
                 };
                 Ok((operator, vec![value.into()]))
             }
@@ -547,6 +551,28 @@ mod tests {
         LabelSelector::parse(selector)
             .expect("a selector")
             .matches_value(Some(labels))
+    }
+
+    #[test]
+    fn what_is_among_one_value_is_not_written_as_equal_to_it() {
+        for text in [
+            "a=b",
+            "a!=b",
+            "a in (b)",
+            "a notin (b)",
+            "a in (b,c)",
+            "a",
+            "!a",
+        ] {
+            let selector = LabelSelector::parse(text).unwrap();
+            assert_eq!(selector.to_string(), text);
+        }
+        let among = crate::value!({
+            "matchLabels": {"x": "y"},
+            "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}],
+        });
+        let selector = LabelSelector::from_object(Some(&among));
+        assert_eq!(selector.to_string(), "x=y,a in (b)");
     }
 
     #[test]

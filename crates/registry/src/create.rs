@@ -169,7 +169,7 @@ impl Registry {
         if card.generation {
             metadata.insert("generation", 1);
         }
-        if card.has_status() {
+        if card.has_status() && !resource.kind.keeps_status_on_create() {
             object.remove_at(&["status"]);
         }
     }

@@ -9,6 +9,7 @@ pub mod cache;
 mod call;
 mod create;
 pub mod decode;
+mod decoded;
 mod delete;
 mod failure;
 mod feed;

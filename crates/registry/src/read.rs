@@ -268,12 +268,12 @@ impl admission::View for Registry {
         resource: &str,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Value>, Status> {
+    ) -> Result<Option<Arc<Value>>, Status> {
         let Some(resource) = self.any_version(group, resource) else {
             return Ok(None);
         };
-        match self.get_value(&resource, namespace, name).await {
-            Ok(value) => Ok(Some(value)),
+        match Registry::get(self, &resource, namespace, name).await {
+            Ok(stored) => self.decoded.get(&resource, &stored).map(Some),
             Err(status) if status.reason == Reason::NotFound => Ok(None),
             Err(status) => Err(status),
         }
@@ -284,7 +284,7 @@ impl admission::View for Registry {
         group: &str,
         resource: &str,
         namespace: &str,
-    ) -> Result<Vec<Value>, Status> {
+    ) -> Result<Vec<Arc<Value>>, Status> {
         let Some(resource) = self.any_version(group, resource) else {
             return Ok(Vec::new());
         };
@@ -292,7 +292,7 @@ impl admission::View for Registry {
         let listed = self.list_now(&resource, &selection).await?;
         listed
             .iter()
-            .map(|stored| self.serve(&resource, stored))
+            .map(|stored| self.decoded.get(&resource, stored))
             .collect()
     }
 }

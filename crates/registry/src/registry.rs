@@ -1,6 +1,7 @@
 //! The registry: every kind with its cache, and what all operations share.
 
 use crate::cache::Cache;
+use crate::decoded::Decoded;
 use crate::hooks::Hooks;
 use crate::stored::Layout;
 use crate::{feed, keys};
@@ -54,6 +55,7 @@ pub struct Registry {
     by_prefix: RwLock<HashMap<Vec<u8>, Arc<Resource>>>,
     seen: watch::Sender<Revision>,
     progress: RwLock<Option<ProgressRequest>>,
+    pub(crate) decoded: Decoded,
 }
 
 impl Registry {
@@ -76,6 +78,7 @@ impl Registry {
             by_prefix: RwLock::default(),
             seen: watch::Sender::new(Revision::ZERO),
             progress: RwLock::default(),
+            decoded: Decoded::default(),
         };
         let (hubs, spokes): (Vec<_>, Vec<_>) =
             kinds.into_iter().partition(|kind| kind.hub().is_none());

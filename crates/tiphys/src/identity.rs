@@ -300,7 +300,7 @@ impl Lookup for Objects {
         let found = admission::View::get(&*self.0, "", resource, namespace, name).await;
         Ok(found
             .map_err(|status| status.message)?
-            .as_ref()
+            .as_deref()
             .map(Existing::of))
     }
 }

@@ -12,6 +12,7 @@ use meta::object::Object as _;
 use meta::{Errors, Status, Value};
 use policy::{Level, Policy, Standard};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How many pods of a namespace are looked at when its labels change.
 const PODS_MAX: usize = 3000;
@@ -78,7 +79,7 @@ async fn policy_of(request: &Request<'_>, view: &dyn View) -> Result<Policy, Sta
     let name = request.namespace;
     let found = view.get("", "namespaces", "", name).await?;
     let missing = || Status::internal(format!("failed to lookup namespace \"{name}\""));
-    Ok(policy::of_namespace(&found.ok_or_else(missing)?).0)
+    Ok(policy::of_namespace(&*found.ok_or_else(missing)?).0)
 }
 
 fn pod(
@@ -183,7 +184,7 @@ fn check_labels(request: &Request<'_>, errors: &Errors) -> Result<(), Status> {
 }
 
 /// Warnings of pods that run already and would not be admitted any more.
-fn existing(namespace: &str, standard: Standard, pods: &[Value]) -> Vec<String> {
+fn existing(namespace: &str, standard: Standard, pods: &[Arc<Value>]) -> Vec<String> {
     let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for pod in pods.iter().take(PODS_MAX) {
         let violations = checks::evaluate(standard, pod);

@@ -14,6 +14,7 @@ use crate::stack::Request;
 use crate::verbs;
 use api::Door;
 use futures::future::BoxFuture;
+use meta::object::Object as _;
 use meta::{Status, Value};
 use registry::{Call, Resource};
 use std::sync::Arc;
@@ -77,6 +78,36 @@ pub(crate) async fn serve(
         "patch" => verbs::patch::serve(server, resource, request, door).await,
         _ => Ok(verbs::not_allowed(&request)),
     }
+}
+
+/// Asks the admission plugins about what is posted below an object and not
+/// kept: a token, an eviction.
+pub(super) async fn admit(
+    server: &Server,
+    call: &Call<'_>,
+    request: &Request,
+    object: &mut Value,
+) -> Result<(), Status> {
+    let (info, kind) = (&request.info, object.gvk().unwrap_or_default());
+    let asked = admission::Request {
+        user: call.user,
+        operation: admission::Operation::Create,
+        group: &info.group,
+        resource: &info.resource,
+        subresource: &info.subresource,
+        kind: &kind,
+        namespace: &info.namespace,
+        name: &info.name,
+        dry_run: call.dry_run,
+    };
+    let (plugins, view) = (&server.registry.admission, &*server.registry);
+    plugins.mutate(&asked, object, None, view).await?;
+    let mut warnings = Vec::new();
+    plugins
+        .validate(&asked, object, None, view, &mut warnings)
+        .await?;
+    warnings.into_iter().for_each(|w| call.warn(w));
+    Ok(())
 }
 
 /// Answers an object that is asked and not kept.

@@ -4,6 +4,8 @@
 use crate::server::Server;
 use crate::stack::Request;
 use auth::{Attributes, Credentials, Decision, Target, User};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use meta::object::Object as _;
 use meta::{Errors, Field, Map, Status, Value, value};
 use registry::Resource;
@@ -159,14 +161,61 @@ async fn token(server: &Server, object: &Value) -> Value {
     };
     match server.authenticator.authenticate(&credentials).await {
         Ok(Some(user)) => {
-            let audiences = if asked.is_empty() {
-                server.tokens.default_audiences()
-            } else {
-                asked
+            let wanted = match asked.is_empty() {
+                true => server.tokens.default_audiences(),
+                false => asked,
             };
+            let audiences = held(wanted, bearer.and_then(audiences_of));
             value!({"authenticated": true, "user": user_info(&user), "audiences": audiences})
         }
         Ok(None) => value!({"user": {}}),
         Err(rejected) => value!({"user": {}, "error": rejected.to_string()}),
+    }
+}
+
+/// Of the audiences that were asked for, those that the token is made for. A
+/// token that names none is for the API server itself.
+fn held(wanted: Vec<String>, of_token: Option<Vec<String>>) -> Vec<String> {
+    match of_token {
+        None => wanted,
+        Some(own) => wanted.into_iter().filter(|a| own.contains(a)).collect(),
+    }
+}
+
+/// The audiences that a token names, when it is a JWT. Whether it may be
+/// believed has been found out before.
+fn audiences_of(token: &str) -> Option<Vec<String>> {
+    let payload = token.split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let claims = codec::json::parse_value(&payload).ok()?;
+    let audiences = claims.get("aud")?;
+    let all = match audiences.as_str() {
+        Some(one) => vec![one.to_string()],
+        None => {
+            let texts = audiences.as_array()?.iter().filter_map(Value::as_str);
+            texts.map(str::to_string).collect()
+        }
+    };
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(token: &str, wanted: &[&str], audiences: &[&str]) {
+        let wanted = wanted.iter().map(ToString::to_string).collect();
+        assert_eq!(held(wanted, audiences_of(token)), audiences, "{token}");
+    }
+
+    #[test]
+    fn a_review_names_the_audiences_that_were_asked_for_and_are_the_tokens() {
+        let jwt = |claims: &str| format!("x.{}.y", URL_SAFE_NO_PAD.encode(claims));
+        let two = jwt("{\"aud\":[\"a\",\"b\"]}");
+        check(&two, &["b", "c"], &["b"]);
+        check(&two, &["b", "a"], &["b", "a"]);
+        check(&jwt("{\"aud\":\"a\"}"), &["a", "c"], &["a"]);
+        check("secret", &["api"], &["api"]);
+        check("a.b.c", &["api"], &["api"]);
     }
 }

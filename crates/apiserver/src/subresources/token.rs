@@ -1,10 +1,12 @@
 //! `serviceaccounts/token`: a token for a service account. Follows
 //! pkg/registry/core/serviceaccount/storage/token.go.
 
+use super::admit;
 use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
 use crate::tokens::TokenClaims;
+use crate::verbs::with_warnings;
 use crate::{negotiate, options};
 use http::StatusCode;
 use meta::object::Object as _;
@@ -34,6 +36,7 @@ pub(super) async fn serve(
         .await?;
     let mut asked = read(&request)?;
     default(&mut asked, server);
+    admit(server, &call, &request, &mut asked).await?;
     validate(&info.name, &asked)?;
     let mut claims = TokenClaims {
         namespace: info.namespace.clone(),
@@ -54,7 +57,8 @@ pub(super) async fn serve(
     };
     bind(server, &info.namespace, &info.name, &mut asked, &mut claims).await?;
     if call.dry_run {
-        return Ok(crate::present::written(form, StatusCode::CREATED, &asked));
+        let answer = crate::present::written(form, StatusCode::CREATED, &asked);
+        return Ok(with_warnings(answer, &call));
     }
     let (token, ends) = server.tokens.issue(&claims)?;
     let ends = jiff::Timestamp::from_second(ends).map_err(Status::internal)?;
@@ -64,7 +68,8 @@ pub(super) async fn serve(
             "token": token, "expirationTimestamp": meta::time::seconds(ends)
         }),
     );
-    Ok(crate::present::written(form, StatusCode::CREATED, &asked))
+    let answer = crate::present::written(form, StatusCode::CREATED, &asked);
+    Ok(with_warnings(answer, &call))
 }
 
 fn read(request: &Request) -> Result<Value, Status> {

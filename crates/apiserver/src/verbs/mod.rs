@@ -52,16 +52,19 @@ pub(crate) fn not_allowed(request: &Request) -> Answer {
 }
 
 /// Puts the warnings that a call has collected into headers, as RFC 7234 has it.
-pub(crate) fn with_warnings(mut answer: Answer, call: &Call<'_>) -> Answer {
-    for warning in call.take_warnings() {
-        let text: String = warning
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-        answer = answer.with("warning", &format!("299 - \"{quoted}\""));
-    }
-    answer
+pub(crate) fn with_warnings(answer: Answer, call: &Call<'_>) -> Answer {
+    let warnings = call.take_warnings().into_iter();
+    warnings.fold(answer, |answer, warning| with_warning(answer, &warning))
+}
+
+/// Puts one warning into a header.
+pub(crate) fn with_warning(answer: Answer, warning: &str) -> Answer {
+    let text: String = warning
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+    answer.with("warning", &format!("299 - \"{quoted}\""))
 }
 
 /// The code of a write.

@@ -150,6 +150,17 @@ impl Cluster {
     }
 
     pub async fn over(store: Arc<dyn Store>, clock: Clock) -> Cluster {
+        Self::made_of(store, clock, Default::default()).await
+    }
+
+    /// A cluster with these admission plugins.
+    pub async fn with(chain: admission::Chain) -> Cluster {
+        let clock = Clock::system();
+        let store = Arc::new(store::memory(clock.clone(), Rng::system()));
+        Self::made_of(store, clock, chain).await
+    }
+
+    async fn made_of(store: Arc<dyn Store>, clock: Clock, chain: admission::Chain) -> Cluster {
         let kinds = api::kinds().map(Ref::Static);
         let allocator = ServiceAllocator {
             network: (Ipv4Addr::new(10, 43, 0, 0), 16),
@@ -160,7 +171,7 @@ impl Cluster {
             store.clone(),
             clock,
             Rng::system(),
-            Default::default(),
+            chain,
             Hooks::default().with("", "services", allocator),
             kinds,
         ));

@@ -12,4 +12,5 @@ mod protobuf;
 mod python;
 mod rubbish;
 mod services;
+mod strategies;
 mod watches;

@@ -36,6 +36,9 @@ impl Kind for Endpoints {
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
         validate::create(object, errors);
     }
+    fn deprecated(&self) -> Option<&'static str> {
+        Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }

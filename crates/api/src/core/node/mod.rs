@@ -52,6 +52,11 @@ impl Kind for Node {
     ) {
         validate::update(object, old, errors);
     }
+    /// A kubelet may register its node with all that it knows of it
+    /// (pkg/registry/core/node/strategy.go).
+    fn keeps_status_on_create(&self) -> bool {
+        true
+    }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS
     }

@@ -5,7 +5,7 @@ use crate::kind::{AGE, Column, NAME};
 use crate::print;
 use jiff::Timestamp;
 use meta::object::Object as _;
-use meta::{Value, time};
+use meta::{Value, time, value};
 
 pub(super) const COLUMNS: &[Column] = &[
     NAME,
@@ -34,6 +34,17 @@ pub(super) fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
         print::text_or(pod, &["status", "nominatedNodeName"], "<none>"),
         readiness_gates(pod).into(),
     ]
+}
+
+/// A pod that ran to its end is told as completed, so that clients can dim it.
+pub(super) fn row_conditions(pod: &Value) -> Vec<Value> {
+    let phase = pod.str_at(&["status", "phase"]);
+    let message = match phase {
+        "Succeeded" => "The pod has completed successfully.",
+        "Failed" => "The pod failed.",
+        _ => return Vec::new(),
+    };
+    vec![value!({"type": "Completed", "status": "True", "reason": phase, "message": message})]
 }
 
 /// What the columns say about a pod's containers together.

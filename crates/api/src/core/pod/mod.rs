@@ -1,5 +1,6 @@
 //! Pod: containers that live and die together.
 
+pub mod amounts;
 mod columns;
 mod defaults;
 pub(crate) mod qos;
@@ -89,6 +90,9 @@ impl Kind for Pod {
             None => warnings::of_pod(object),
             Some(_) => Vec::new(),
         }
+    }
+    fn row_conditions(&self, object: &Value) -> Vec<Value> {
+        columns::row_conditions(object)
     }
     fn columns(&self) -> &'static [Column] {
         columns::COLUMNS

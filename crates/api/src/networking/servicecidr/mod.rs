@@ -30,6 +30,10 @@ impl Kind for ServiceCIDR {
     fn card(&self) -> &'static Card {
         &CARD
     }
+    /// As upstream's strategy leaves it (pkg/registry/networking/servicecidr).
+    fn keeps_status_on_create(&self) -> bool {
+        true
+    }
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
         validate::create(object, errors);
     }
