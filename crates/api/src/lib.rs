@@ -22,6 +22,7 @@ pub mod kind;
 pub mod metadata;
 pub mod networking;
 pub mod node;
+pub mod policy;
 pub mod print;
 pub mod rbac;
 pub mod scheduling;
@@ -42,6 +43,7 @@ pub static GROUPS: &[&[&dyn Kind]] = &[
     authentication::KINDS,
     authorization::KINDS,
     networking::KINDS,
+    policy::KINDS,
     rbac::KINDS,
     scheduling::KINDS,
     coordination::KINDS,

@@ -4,11 +4,13 @@ pub mod binding;
 pub mod configmap;
 pub mod endpoints;
 pub mod event;
+pub mod limitrange;
 pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod podtemplate;
 pub mod replicationcontroller;
+pub mod resourcequota;
 pub mod secret;
 pub mod service;
 pub mod serviceaccount;
@@ -21,11 +23,13 @@ pub static KINDS: &[&dyn Kind] = &[
     &configmap::ConfigMap,
     &endpoints::Endpoints,
     &event::Event,
+    &limitrange::LimitRange,
     &namespace::Namespace,
     &node::Node,
     &pod::Pod,
     &podtemplate::PodTemplate,
     &replicationcontroller::ReplicationController,
+    &resourcequota::ResourceQuota,
     &secret::Secret,
     &service::Service,
     &serviceaccount::ServiceAccount,

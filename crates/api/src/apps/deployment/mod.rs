@@ -2,7 +2,7 @@
 
 mod columns;
 mod defaults;
-mod validate;
+pub(crate) mod validate;
 
 use crate::kind::{Card, Column, Door, Kind, NameRule, SCALE, STATUS, Verbs};
 use jiff::Timestamp;

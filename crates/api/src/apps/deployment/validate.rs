@@ -66,7 +66,7 @@ fn validate_rolling(rolling: &Field<'_>, errors: &mut Errors) {
 }
 
 /// A number of pods that is not below zero, or a share of them.
-fn int_or_percent(field: &Field<'_>, errors: &mut Errors) {
+pub(crate) fn int_or_percent(field: &Field<'_>, errors: &mut Errors) {
     match field.value {
         Some(Value::String(_)) if percent(field).is_none() => {
             errors.push(field.invalid(names::regex_error(
@@ -79,7 +79,8 @@ fn int_or_percent(field: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn percent(field: &Field<'_>) -> Option<u64> {
+/// The number before the sign, when there is one.
+pub(crate) fn percent(field: &Field<'_>) -> Option<u64> {
     let digits = field.str().strip_suffix('%')?;
     let numeric = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     // More digits than fit are more than enough.

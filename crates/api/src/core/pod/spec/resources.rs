@@ -84,7 +84,7 @@ pub(crate) fn validate_quantity(name: &str, field: &Field<'_>, errors: &mut Erro
 }
 
 fn validate_entry(name: &str, quantity: &Field<'_>, errors: &mut Errors) {
-    validate_name(name, quantity, errors);
+    validate_container_resource_name(name, quantity, errors);
     validate_quantity(name, quantity, errors);
     if let Some(size) = name.strip_prefix("hugepages-") {
         validate_huge_pages(name, size, quantity, errors);
@@ -133,24 +133,31 @@ fn validate_request(
     ));
 }
 
-fn validate_name(name: &str, field: &Field<'_>, errors: &mut Errors) {
-    let complaints = names::qualified_name(name);
-    let well_formed = complaints.is_empty();
-    for detail in complaints {
-        errors.push(FieldError::invalid(&field.path, name, detail));
-    }
+/// The name of something that containers can ask for.
+pub(crate) fn validate_container_resource_name(name: &str, field: &Field<'_>, errors: &mut Errors) {
+    validate_any_resource_name(name, field, errors);
     let mut invalid = |detail| errors.push(FieldError::invalid(&field.path, name, detail));
     if !name.contains('/') {
-        let huge = is_huge_pages(name) || name.starts_with("requests.hugepages-");
-        if well_formed && !STANDARD.contains(&name) && !huge {
-            invalid("must be a standard resource type or fully qualified");
-        }
         let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage");
         if !standard && !is_huge_pages(name) {
             invalid("must be a standard resource for containers");
         }
     } else if !is_native(name) && !is_extended(name) {
         invalid("doesn't follow extended resource name standard");
+    }
+}
+
+/// The name of something that can be measured.
+pub(crate) fn validate_any_resource_name(name: &str, field: &Field<'_>, errors: &mut Errors) {
+    let complaints = names::qualified_name(name);
+    let well_formed = complaints.is_empty();
+    for detail in complaints {
+        errors.push(FieldError::invalid(&field.path, name, detail));
+    }
+    let huge = is_huge_pages(name) || name.starts_with("requests.hugepages-");
+    if well_formed && !name.contains('/') && !STANDARD.contains(&name) && !huge {
+        let detail = "must be a standard resource type or fully qualified";
+        errors.push(FieldError::invalid(&field.path, name, detail));
     }
 }
 
