@@ -23,10 +23,12 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[],
-    schema: &crate::generated::core_v1::LIMIT_RANGE,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::LIMIT_RANGE),
     name: NameRule::Subdomain,
     generation: false,
 };
+
+static COLUMNS: &[Column] = &[NAME, CREATED_AT];
 
 impl Kind for LimitRange {
     fn card(&self) -> &'static Card {
@@ -39,7 +41,7 @@ impl Kind for LimitRange {
         validate::create(object, errors);
     }
     fn columns(&self) -> &'static [Column] {
-        &[NAME, CREATED_AT]
+        COLUMNS
     }
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         vec![print::name(object), print::created_at(object)]

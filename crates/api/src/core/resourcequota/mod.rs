@@ -22,7 +22,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[STATUS],
-    schema: &crate::generated::core_v1::RESOURCE_QUOTA,
+    schema: meta::schema::Ref::Static(&crate::generated::core_v1::RESOURCE_QUOTA),
     name: NameRule::Subdomain,
     generation: false,
 };

@@ -22,7 +22,7 @@ static CARD: Card = Card {
     namespaced: true,
     verbs: Verbs::All,
     subresources: &[STATUS],
-    schema: &crate::generated::policy_v1::POD_DISRUPTION_BUDGET,
+    schema: meta::schema::Ref::Static(&crate::generated::policy_v1::POD_DISRUPTION_BUDGET),
     name: NameRule::Subdomain,
     generation: true,
 };
