@@ -191,7 +191,7 @@ pub struct DockerImage {
 }
 
 /// Reads `null` as the default.
-fn null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Default + Deserialize<'de>,

@@ -1,8 +1,8 @@
-//! Images: content store, import, unpacking, snapshots, and the decision
-//! when to pull.
+//! Images: content store, import, unpacking, snapshots, registries, and the
+//! decision when to pull.
 //!
-//! The API blocks; asynchronous callers run it where blocking is allowed.
-//! Unpacking needs root, `openat2` (Linux 5.6) and a file system with
+//! The store's API blocks; asynchronous callers run it where blocking is
+//! allowed. Unpacking needs root, `openat2` (Linux 5.6) and a file system with
 //! `trusted.` attributes.
 
 pub mod archive;
@@ -12,8 +12,10 @@ pub mod digest;
 pub mod document;
 mod error;
 mod image;
+pub mod keyring;
 pub mod pull;
 pub mod reference;
+pub mod registry;
 pub mod source;
 mod store;
 pub mod tarball;

@@ -8,7 +8,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use stdx::{Clock, Instant};
+use tokio::sync::Semaphore;
 
+pub use crate::keyring::Credentials;
 use crate::{Image, Images, Reference, chain, reference};
 
 /// When to pull.
@@ -152,17 +154,6 @@ pub fn decide(
     ))
 }
 
-/// Whom a pull is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: String,
-    /// A token instead of both.
-    pub token: String,
-}
-
 /// Why a registry does not give an image.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -199,7 +190,7 @@ impl Registry for NoRegistry {
         _credentials: &[Credentials],
     ) -> Result<Image, RegistryError> {
         Err(RegistryError::Failed(format!(
-            "failed to pull image \"{reference}\": pulling from a registry is not supported yet; \
+            "failed to pull image \"{reference}\": this node does not pull; \
              bring the image with \"tiphys image import\" and use imagePullPolicy IfNotPresent or Never"
         )))
     }
@@ -221,6 +212,8 @@ pub struct Puller {
     registry: Arc<dyn Registry>,
     clock: Clock,
     backoff: std::sync::Mutex<HashMap<(String, String), Failed>>,
+    /// How many pulls may go on at a time.
+    places: Semaphore,
 }
 
 /// The last failure of one image for one pod.
@@ -241,7 +234,16 @@ impl Puller {
             registry,
             clock,
             backoff: std::sync::Mutex::default(),
+            places: Semaphore::new(Semaphore::MAX_PERMITS),
         }
+    }
+
+    /// Pulls no more than so many images at a time; one is what upstream calls
+    /// serialized.
+    #[must_use]
+    pub fn parallel(mut self, max: usize) -> Self {
+        self.places = Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS));
+        self
     }
 
     /// The store.
@@ -299,14 +301,18 @@ impl Puller {
         credentials: &[Credentials],
     ) -> Ensured {
         let image = key.1.clone();
+        let asked = self.clock.now();
+        // The semaphore is never closed.
+        let _place = self.places.acquire().await.ok();
         let start = self.clock.now();
         let pulled = self.registry.pull(&self.images, reference, credentials);
         match pulled.await {
             Ok(pulled) => {
                 self.failures().remove(&key);
                 let took = seconds(self.clock.since(start));
+                let waited = seconds(self.clock.since(asked));
                 let message = format!(
-                    "Successfully pulled image \"{image}\" in {took} ({took} including waiting). Image size: {} bytes.",
+                    "Successfully pulled image \"{image}\" in {took} ({waited} including waiting). Image size: {} bytes.",
                     pulled.size
                 );
                 Ensured {

@@ -1,6 +1,6 @@
 //! The command line. Names and defaults are those that users of k3s know.
 
-use crate::instance::DATA_DIR;
+use crate::instance::{DATA_DIR, REGISTRIES};
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -82,10 +82,20 @@ pub enum ImageCommand {
         #[arg(required = true)]
         images: Vec<String>,
     },
-    /// Pull an image from a registry.
+    /// Pull images from their registries.
     Pull {
-        /// Its name.
-        image: String,
+        /// Their names.
+        #[arg(required = true)]
+        images: Vec<String>,
+        /// Mirrors, credentials and certificates of registries.
+        #[arg(long, env = "TIPHYS_PRIVATE_REGISTRY", default_value = REGISTRIES)]
+        private_registry: PathBuf,
+        /// Pull as this user, given as user:password.
+        #[arg(short, long, env = "TIPHYS_CREDS", hide_env_values = true)]
+        creds: Option<String>,
+        /// Print names only, without progress.
+        #[arg(short, long)]
+        quiet: bool,
     },
 }
 
@@ -163,6 +173,9 @@ pub struct ServerArgs {
     /// A bearer token that may do everything.
     #[arg(long, env = "TIPHYS_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// Mirrors, credentials and certificates of registries.
+    #[arg(long, env = "TIPHYS_PRIVATE_REGISTRY", default_value = REGISTRIES)]
+    pub private_registry: PathBuf,
     /// Run the control plane only.
     #[arg(long, env = "TIPHYS_DISABLE_AGENT")]
     pub disable_agent: bool,

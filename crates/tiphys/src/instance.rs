@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Where data is kept when nobody says.
 pub const DATA_DIR: &str = "/var/lib/tiphys";
 
+/// Where registries are described when nobody says.
+pub const REGISTRIES: &str = "/etc/tiphys/registries.yaml";
+
 /// One server and its places.
 #[derive(Clone, Debug)]
 pub struct Instance {

@@ -7,7 +7,8 @@ use client::Client;
 use container::embedded::Embedded;
 use dns::Zone;
 use images::Images;
-use images::pull::{NoRegistry, Puller};
+use images::pull::Puller;
+use images::registry::{Registries, Remote};
 use informer::{Change, Factory, Informer};
 use kubelet::adapters::{LocalImages, NetworkSettings, RoutedNetwork};
 use kubelet::machine::{LinuxCgroups, LinuxMachine, LinuxMounts};
@@ -58,7 +59,10 @@ pub async fn start(config: &Config, parts: Parts) -> Result<kubelet::Handle> {
     );
     let images = Images::open(&instance.images()).context("open the image store")?;
     import_waiting(&images, &instance.image_imports());
-    let puller = Puller::new(images, Arc::new(NoRegistry), parts.clock.clone());
+    let registries = Registries::read(&config.args.private_registry)?;
+    let remote = Remote::new(registries, parts.clock.clone())?;
+    let remote = remote.docker_files(images::keyring::node_files(Some(&instance.kubelet())));
+    let puller = Puller::new(images, Arc::new(remote), parts.clock.clone());
     let (opened, network_open) = watch::channel(false);
     let network = Arc::new(RoutedNetwork::new(network_settings(
         config,

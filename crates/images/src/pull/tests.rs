@@ -103,7 +103,7 @@ async fn refusals_name_their_reason() {
 
     let ensured = puller.ensure("uid", "a", PullPolicy::Always, &[]).await;
     let failure = ensured.result.unwrap_err();
-    assert!(failure.message.contains("not supported yet"), "{failure}");
+    assert!(failure.message.contains("does not pull"), "{failure}");
     let reasons: Vec<_> = ensured.events.iter().map(|event| event.reason).collect();
     assert_eq!(reasons, ["Pulling", "Failed"]);
 }

@@ -84,6 +84,23 @@ impl Images {
         self.import_file(file, &path, options)
     }
 
+    /// A directory for what is not in the store yet. It goes when dropped, or
+    /// when the store is opened after this process died.
+    pub(crate) fn scratch(&self) -> Result<Work, Error> {
+        Work::begin(self)
+    }
+
+    /// Which layers of an image with these diff IDs the store has.
+    pub(crate) fn present(&self, diff_ids: &[Digest]) -> Vec<bool> {
+        let mut chain: Option<Digest> = None;
+        let ids = diff_ids.iter().map(|diff_id| {
+            let id = diff_id.chain(chain);
+            chain = Some(id);
+            LayerMeta::read(&self.layer(&id)).is_some()
+        });
+        ids.collect()
+    }
+
     fn import_file(
         &self,
         file: File,

@@ -14,7 +14,7 @@ use crate::{error::Error, unpack};
 
 /// A directory for work that is not done, locked as long as this lives and
 /// removed with it.
-pub(super) struct Work {
+pub(crate) struct Work {
     path: PathBuf,
     _lock: Locked,
 }
@@ -31,7 +31,7 @@ impl Work {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 

@@ -1,10 +1,16 @@
 //! `tiphys image`: the images of this node. Works beside a running server.
 
+mod progress;
+
 use crate::cli::ImageCommand;
 use crate::instance::Instance;
 use anyhow::{Context as _, Result, bail};
-use images::{Images, ImportOptions};
+use images::keyring::Credentials;
+use images::registry::{Registries, Remote, explain};
+use images::{Images, ImportOptions, Reference};
+use progress::Display;
 use std::path::Path;
+use stdx::Clock;
 
 /// Does what is asked.
 pub fn run(data: &Path, command: ImageCommand) -> Result<()> {
@@ -15,12 +21,81 @@ pub fn run(data: &Path, command: ImageCommand) -> Result<()> {
         ImageCommand::Import { files } => import(&images, &files),
         ImageCommand::Ls => list(&images),
         ImageCommand::Rm { images: names } => remove(&images, &names),
-        ImageCommand::Pull { image } => {
-            bail!(
-                "pulling {image:?} from a registry is not supported yet\nhint: import an archive with `tiphys image import`"
-            )
+        ImageCommand::Pull {
+            images: names,
+            private_registry,
+            creds,
+            quiet,
+        } => {
+            let remote = remote(&instance, &private_registry)?;
+            let credentials = credentials(creds.as_deref(), &names)?;
+            names
+                .iter()
+                .try_for_each(|name| pull(&images, &remote, name, &credentials, quiet))
         }
     }
+}
+
+fn remote(instance: &Instance, private_registry: &Path) -> Result<Remote> {
+    let registries = Registries::read(private_registry)?;
+    let remote = Remote::new(registries, Clock::system())?;
+    Ok(remote.docker_files(images::keyring::node_files(Some(&instance.kubelet()))))
+}
+
+/// Who asks, for the registries of all these images.
+fn credentials(creds: Option<&str>, names: &[String]) -> Result<Vec<Credentials>> {
+    let Some(creds) = creds else {
+        return Ok(Vec::new());
+    };
+    let Some((username, password)) = creds.split_once(':') else {
+        bail!("--creds is not of the form user:password");
+    };
+    let mut all = Vec::new();
+    for name in names {
+        all.push(Credentials {
+            registry: reference(name)?.domain().to_owned(),
+            username: username.to_owned(),
+            password: password.to_owned(),
+            token: String::new(),
+        });
+    }
+    Ok(all)
+}
+
+fn reference(name: &str) -> Result<Reference> {
+    Reference::parse(name).with_context(|| format!("couldn't parse image name {name:?}"))
+}
+
+fn pull(
+    images: &Images,
+    remote: &Remote,
+    name: &str,
+    credentials: &[Credentials],
+    quiet: bool,
+) -> Result<()> {
+    let reference = reference(name)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let display = Display::new(&reference, quiet);
+    let report = move |progress| display.show(progress);
+    let brought = runtime.block_on(async {
+        tokio::select! {
+            brought = remote.bring(images, &reference, credentials, &report) => brought
+                .map_err(|error| anyhow::anyhow!(explain(&reference, &error))),
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        }
+    });
+    // What runs in the background has nothing left to say.
+    runtime.shutdown_background();
+    let image = brought?;
+    if !quiet {
+        eprintln!("Image {} has {}", image.id, human_bytes(image.size));
+    }
+    println!("{reference}");
+    Ok(())
 }
 
 fn import(images: &Images, files: &[std::path::PathBuf]) -> Result<()> {
@@ -77,7 +152,7 @@ fn remove(images: &Images, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn human_bytes(bytes: u64) -> String {
+pub(super) fn human_bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes}B"),
         1_000..1_000_000 => format!("{:.1}kB", bytes as f64 / 1e3),
