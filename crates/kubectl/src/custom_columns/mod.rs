@@ -152,9 +152,9 @@ mod tests {
             "NAME:.metadata.name,L:metadata.labels,N:{.n[*]},F:.f,NIL:.nil",
         )
         .expect("columns");
-        let wanted = "NAME          L               N        F        NIL\n\
-                      a-long-name   map[x:1 y:2]    1,2      <none>   <nil>\n\
-                      b             <none>          <none>   true     <none>\n";
+        let wanted = "NAME          L              N        F        NIL\n\
+                      a-long-name   map[x:1 y:2]   1,2      <none>   <nil>\n\
+                      b             <none>         <none>   true     <none>\n";
         assert_eq!(columns.print(&objects(), true).expect("a table"), wanted);
     }
 

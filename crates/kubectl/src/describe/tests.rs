@@ -67,7 +67,7 @@ Spec:
   Cron Spec:  * *
   Empty:
   Items:
-    A:       1
+    A:  1
     z
   Replicas:  2
 Events:      <none>
