@@ -46,16 +46,20 @@ async fn users_are_those_of_the_image() {
     })
     .await;
     assert_eq!(out, "1000\n2000\n2000 3000\n/");
-    // An ordinary user can write to its own standard streams.
+    // An ordinary user can write to its own standard streams and to nowhere.
     let out = output(
         &node,
-        "echo again > /dev/stdout; echo too > /dev/stderr",
+        "echo again > /dev/stdout; echo too > /dev/stderr; \
+         for node in null zero full tty; do stat -c %a /dev/$node; done | sort -u; \
+         echo nothing > /dev/null",
         |config| {
             config.security.run_as_user = Some(1000);
         },
     )
     .await;
-    assert_eq!(out.lines().count(), 2, "{out}");
+    let mut lines: Vec<&str> = out.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["666", "again", "too"]);
     let sandbox = node
         .runtime
         .run_sandbox(node.sandbox_config("ghost"))
