@@ -1,11 +1,18 @@
 //! Images: archives come in, are listed, used and removed.
 
 use e2e::{Options, Outcome, Scope, suite, with_cluster};
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 
 fn main() -> ExitCode {
     suite(
-        &[("absent_images_are_reported", absent_images_are_reported)],
+        &[
+            ("absent_images_are_reported", absent_images_are_reported),
+            (
+                "images_come_from_a_registry_with_pull_secrets",
+                images_come_from_a_registry_with_pull_secrets,
+            ),
+        ],
         &[(
             "archives_are_imported_listed_and_removed",
             archives_are_imported_listed_and_removed,
@@ -30,13 +37,13 @@ fn absent_images_are_reported(t: &Scope) {
         message,
         "Container image \"absent:1\" is not present with pull policy of Never"
     );
-    t.pod("absent", &spec("absent:1", "IfNotPresent"));
+    t.pod("absent", &spec("127.0.0.1:9/absent:1", "IfNotPresent"));
     t.event("absent", "Pulling");
     let message = t.event("absent", "Failed")["message"].clone();
     assert!(
         message
             .as_str()
-            .is_some_and(|m| m.starts_with("Failed to pull image \"absent:1\"")),
+            .is_some_and(|m| m.starts_with("Failed to pull image \"127.0.0.1:9/absent:1\"")),
         "{message}"
     );
     t.wait_field("pod absent", reason, "ImagePullBackOff");
@@ -44,7 +51,7 @@ fn absent_images_are_reported(t: &Scope) {
     assert!(
         message
             .as_str()
-            .is_some_and(|m| m.starts_with("Back-off pulling image \"absent:1\"")),
+            .is_some_and(|m| m.starts_with("Back-off pulling image \"127.0.0.1:9/absent:1\"")),
         "{message}"
     );
     t.pod("wrong", &spec("Not/A:Name:", "IfNotPresent"));
@@ -112,4 +119,119 @@ fn archives_are_imported_listed_and_removed() {
         assert_eq!(ok("image ls"), before);
         assert_eq!(kubectl.ok("exec early -- echo still here"), "still here\n");
     });
+}
+
+/// Debian's docker-registry, which asks for a password. It ends with this.
+struct Registry {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Registry {
+    fn start(t: &Scope) -> Registry {
+        // `user` with the password `secret`.
+        let user = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+        let folder = t.cluster.beside("registry");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("htpasswd"), user).expect("a file");
+        let at = folder.display();
+        let address = format!("127.0.0.1:{}", t.cluster.spare_port(7));
+        let config = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: '{at}/data'}}}}\nhttp: {{addr: '{address}'}}\nauth: {{htpasswd: {{realm: r, path: '{at}/htpasswd'}}}}\n"
+        );
+        std::fs::write(folder.join("config.yml"), config).expect("a file");
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(folder.join("config.yml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Debian's docker-registry");
+        e2e::until("the registry listens", || {
+            std::net::TcpStream::connect(&address).is_ok()
+        });
+        let archive = folder.join("busybox.tar");
+        let busybox = images::build::busybox_image("team/app:1", Path::new("/bin/busybox"))
+            .expect("Debian's busybox-static");
+        let file = std::fs::File::create(&archive).expect("a file");
+        images::build::write_oci(&[&busybox], file).expect("an archive");
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--dest-tls-verify=false"]);
+        skopeo.args(["--dest-creds", "user:secret"]);
+        skopeo.arg(format!("oci-archive:{}", archive.display()));
+        skopeo.arg(format!("docker://{address}/team/app:1"));
+        let pushed = Outcome::of(&mut skopeo);
+        assert!(pushed.is_ok(), "{pushed:?}");
+        Registry { child, address }
+    }
+}
+
+fn images_come_from_a_registry_with_pull_secrets(t: &Scope) {
+    for program in ["/usr/bin/docker-registry", "/usr/bin/skopeo"] {
+        if !Path::new(program).exists() {
+            eprintln!("skipped: {program} is absent");
+            return;
+        }
+    }
+    let registry = Registry::start(t);
+    let image = format!("{}/team/app:1", registry.address);
+    let spec = |more: &str| {
+        format!(
+            "
+            {more}
+            containers:
+            - {{name: main, image: '{image}', imagePullPolicy: Always, command: [sleep, '3600']}}
+            "
+        )
+    };
+    t.pod("stranger", &spec(""));
+    let failed = t.event("stranger", "Failed")["message"].clone();
+    let said = failed.as_str().unwrap_or_default();
+    assert!(
+        said.starts_with(&format!(
+            "Failed to pull image \"{image}\": failed to pull and unpack"
+        )) && said.contains("401 Unauthorized"),
+        "{said}"
+    );
+    t.ok(&format!(
+        "create secret docker-registry pull --docker-server={} --docker-username=user --docker-password=secret",
+        registry.address
+    ));
+    t.ready_pod("friend", &spec("imagePullSecrets: [{name: pull}]"));
+    let pulled = t.event("friend", "Pulled")["message"].clone();
+    let said = pulled.as_str().unwrap_or_default();
+    assert!(
+        said.starts_with(&format!("Successfully pulled image \"{image}\" in "))
+            && said.contains(" including waiting). Image size: "),
+        "{said}"
+    );
+    let id = t.field("pod friend", "{.status.containerStatuses[0].imageID}");
+    assert!(
+        id.starts_with(&format!("{}/team/app@sha256:", registry.address)),
+        "{id}"
+    );
+    // A service account hands its secrets to its pods.
+    t.ok("create serviceaccount puller");
+    t.ok("patch serviceaccount puller -p '{\"imagePullSecrets\":[{\"name\":\"pull\"}]}'");
+    t.ready_pod("account", &spec("serviceAccountName: puller"));
+    // The command line pulls, too.
+    let pull = |more: &str| t.cluster.tiphys(&format!("image pull {image} {more}"));
+    let outcome = pull("");
+    assert!(
+        !outcome.is_ok() && outcome.stderr.contains("401"),
+        "{outcome:?}"
+    );
+    let outcome = pull("--creds user:secret");
+    assert!(
+        outcome.is_ok() && outcome.stdout == format!("{image}\n"),
+        "{outcome:?}"
+    );
 }

@@ -14,7 +14,7 @@ use typed::api::core::v1::ContainerImage;
 
 use crate::doors::{
     BoxError, Credentials, EnsuredImage, ImageEvent, ImageFailure, ImageOwner, ImageStore, Network,
-    PodNetwork, PullPolicy,
+    PodNetwork, PullPolicy, StoredImage,
 };
 
 /// The pod network of crate `podnet`, opened when the node's range is known.
@@ -243,6 +243,30 @@ impl ImageStore for LocalImages {
             size_bytes: i64::try_from(image.size).ok(),
         };
         list.into_iter().map(image).collect()
+    }
+
+    async fn stored(&self) -> Vec<StoredImage> {
+        let store = self.puller.images();
+        // Who holds images is asked first: an image is there before it is held.
+        let (Ok(held), Ok(list)) = (store.holders(), store.list()) else {
+            return Vec::new();
+        };
+        let stored = |image: images::Image| StoredImage {
+            id: image.id.to_string(),
+            size: image.size,
+            in_use: held.iter().any(|(_, id)| *id == image.id),
+            pinned: image.pinned,
+        };
+        list.into_iter().map(stored).collect()
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), String> {
+        let (store, id) = (self.puller.images().clone(), id.to_owned());
+        let removed = tokio::task::spawn_blocking(move || store.remove(&id)).await;
+        match removed {
+            Ok(removed) => removed.map(drop).map_err(|error| images::chain(&error)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     async fn used_bytes(&self) -> u64 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::image_gc::Policy;
 use crate::resources::Amounts;
 
 /// The configuration of one kubelet.
@@ -25,6 +26,8 @@ pub struct Config {
     pub log_root: PathBuf,
     /// Where the images are, for disk pressure.
     pub image_root: PathBuf,
+    /// When unused images go.
+    pub image_gc: Policy,
     /// The cgroup of this cluster, such as `/tiphys-a`; `kubepods` is below.
     pub cgroup_root: String,
     /// The most pods at a time.
@@ -71,6 +74,7 @@ impl Config {
             node_taints: Vec::new(),
             log_root: root.join("logs"),
             image_root: root.clone(),
+            image_gc: Policy::default(),
             cgroup_root: format!("/tiphys-{node_name}"),
             seccomp_profile_root: root.join("seccomp"),
             root,

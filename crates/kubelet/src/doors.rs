@@ -72,6 +72,25 @@ pub trait ImageStore: Send + Sync + 'static {
 
     /// Bytes that all images take.
     async fn used_bytes(&self) -> u64;
+
+    /// The images, for who decides which of them go.
+    async fn stored(&self) -> Vec<StoredImage>;
+
+    /// Removes an image with all its names.
+    async fn remove(&self, id: &str) -> Result<(), String>;
+}
+
+/// An image on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredImage {
+    /// Its ID.
+    pub id: String,
+    /// Bytes that it takes.
+    pub size: u64,
+    /// Whether a container has it, running or not.
+    pub in_use: bool,
+    /// Whether it must stay.
+    pub pinned: bool,
 }
 
 /// For which container an image is needed.

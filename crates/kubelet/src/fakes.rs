@@ -12,6 +12,7 @@ use typed::api::core::v1::{ContainerImage, ObjectReference};
 use crate::doors::{
     BoxError, Cgroups, Credentials, Disk, EnsuredImage, Events, ImageEvent, ImageFailure,
     ImageOwner, ImageStore, Kind, Machine, MachineFacts, Mounts, Network, PodNetwork, PullPolicy,
+    StoredImage,
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -102,6 +103,8 @@ impl Network for FakeNetwork {
 #[derive(Default)]
 pub struct FakeImages {
     missing: Mutex<BTreeMap<String, ImageFailure>>,
+    /// What may be collected.
+    pub stored: Mutex<Vec<StoredImage>>,
 }
 
 impl FakeImages {
@@ -117,6 +120,15 @@ impl FakeImages {
 
 #[async_trait]
 impl ImageStore for FakeImages {
+    async fn stored(&self) -> Vec<StoredImage> {
+        lock(&self.stored).clone()
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), String> {
+        lock(&self.stored).retain(|image| image.id != id);
+        Ok(())
+    }
+
     async fn ensure(
         &self,
         _owner: &ImageOwner,

@@ -10,6 +10,7 @@ use typed::Typed;
 use typed::api::core::v1::Pod;
 
 use crate::context::Context;
+use crate::image_gc;
 use crate::kubelet::{HOUSEKEEPING, uids};
 use crate::labels::GRACE_PERIOD;
 use crate::logs::rotate;
@@ -39,7 +40,7 @@ pub async fn run(cx: Arc<Context>, workers: PodWorkers) {
         cx.config.container_log_max_files,
     );
     let rotation = rotate::run(&*cx.runtime, &cx.clock, size, files);
-    tokio::join!(rotation, tidy(Arc::clone(&cx), workers));
+    tokio::join!(rotation, tidy(Arc::clone(&cx), workers), image_gc::run(&cx));
 }
 
 async fn tidy(cx: Arc<Context>, workers: PodWorkers) {

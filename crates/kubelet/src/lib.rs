@@ -18,6 +18,7 @@ pub mod fakes;
 mod hooks;
 mod hosts;
 mod housekeeping;
+pub mod image_gc;
 mod kubelet;
 mod labels;
 mod logs;
