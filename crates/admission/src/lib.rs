@@ -7,6 +7,7 @@
 
 mod chain;
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod;
@@ -14,6 +15,7 @@ mod pod_security;
 mod priority;
 mod rbac_escalation;
 mod request;
+pub mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod table;

@@ -2,6 +2,7 @@
 //! (pkg/kubeapiserver/options/plugins.go).
 
 use crate::default_toleration_seconds::DefaultTolerationSeconds;
+use crate::limit_ranger::LimitRanger;
 use crate::namespace_lifecycle::NamespaceLifecycle;
 use crate::node_restriction::NodeRestriction;
 use crate::pod_security::PodSecurity;
@@ -33,6 +34,7 @@ pub fn chain(needs: &Needs) -> Chain {
     let (clock, rng) = (needs.clock.clone(), needs.rng.clone());
     let plugins: Vec<Box<dyn Plugin>> = vec![
         Box::new(NamespaceLifecycle),
+        Box::new(LimitRanger),
         Box::new(ServiceAccount::new(clock, rng)),
         Box::new(NodeRestriction),
         Box::new(TaintNodesByCondition),

@@ -121,7 +121,12 @@ impl Case {
         self
     }
 
-    fn request<'a>(&'a self, kind: &'a GroupVersionKind) -> Request<'a> {
+    /// What the request brings, and what was there.
+    pub(crate) fn objects(&self) -> (&Value, Option<&Value>) {
+        (&self.object, self.old.as_ref())
+    }
+
+    pub(crate) fn request<'a>(&'a self, kind: &'a GroupVersionKind) -> Request<'a> {
         Request {
             user: &self.user,
             operation: self.operation,

@@ -10,6 +10,7 @@
 mod context;
 mod control;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
@@ -26,6 +27,7 @@ mod pods;
 mod replica_set;
 mod replicas;
 mod replication_controller;
+mod resource_quota;
 mod root_ca;
 mod rule;
 mod service_account;
@@ -55,6 +57,7 @@ pub struct Controller {
 /// All controllers, alphabetically.
 pub const CONTROLLERS: &[Controller] = &[
     deployment::CONTROLLER,
+    disruption::CONTROLLER,
     endpoints::CONTROLLER,
     endpoint_slice::CONTROLLER,
     endpoint_slice_mirroring::CONTROLLER,
@@ -65,6 +68,7 @@ pub const CONTROLLERS: &[Controller] = &[
     pod_gc::CONTROLLER,
     replica_set::CONTROLLER,
     replication_controller::CONTROLLER,
+    resource_quota::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
     taint_eviction::CONTROLLER,

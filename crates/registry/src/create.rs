@@ -102,8 +102,11 @@ impl Registry {
             .validate(&request, &object, None, self, &mut warnings)
             .await?;
         warnings.into_iter().for_each(|w| call.warn(w));
-        self.insert(call, resource, namespace, &name, object, txn)
-            .await
+        let turn = self.charge(&request, &object, None, &mut txn).await?;
+        let made = self.insert(call, resource, namespace, &name, object, txn);
+        let made = made.await;
+        drop(turn);
+        made
     }
 
     async fn insert(

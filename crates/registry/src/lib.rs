@@ -17,6 +17,7 @@ mod fields;
 pub mod hooks;
 mod keys;
 mod last_applied;
+mod quota;
 mod read;
 mod registry;
 mod service;

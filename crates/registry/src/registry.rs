@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::decoded::Decoded;
 use crate::hooks::Hooks;
+use crate::quota::Turns;
 use crate::stored::Layout;
 use crate::{feed, keys};
 use admission::Chain;
@@ -56,6 +57,7 @@ pub struct Registry {
     seen: watch::Sender<Revision>,
     progress: RwLock<Option<ProgressRequest>>,
     pub(crate) decoded: Decoded,
+    pub(crate) turns: Turns,
 }
 
 impl Registry {
@@ -79,6 +81,7 @@ impl Registry {
             seen: watch::Sender::new(Revision::ZERO),
             progress: RwLock::default(),
             decoded: Decoded::default(),
+            turns: Turns::default(),
         };
         let (hubs, spokes): (Vec<_>, Vec<_>) =
             kinds.into_iter().partition(|kind| kind.hub().is_none());

@@ -160,16 +160,12 @@ impl Registry {
             .validate(&request, &object, Some(&old), self, &mut warnings)
             .await?;
         warnings.into_iter().for_each(|w| call.warn(w));
-        self.swap(
-            call,
-            resource,
-            object,
-            key,
-            record,
-            txn,
-            insists && !aim.follows,
-        )
-        .await
+        let turn = self.charge(&request, &object, Some(&old), &mut txn).await?;
+        let insists = insists && !aim.follows;
+        let tried = self.swap(call, resource, object, key, record, txn, insists);
+        let tried = tried.await;
+        drop(turn);
+        tried
     }
 
     #[expect(

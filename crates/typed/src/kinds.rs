@@ -50,6 +50,7 @@ kinds! {
     core::v1::Pod => "pods", namespaced;
     core::v1::PodTemplate => "podtemplates", namespaced;
     core::v1::ReplicationController => "replicationcontrollers", namespaced;
+    core::v1::ResourceQuota => "resourcequotas", namespaced;
     core::v1::Secret => "secrets", namespaced;
     core::v1::Service => "services", namespaced;
     core::v1::ServiceAccount => "serviceaccounts", namespaced;

@@ -1,6 +1,7 @@
 //! Paths below an object, and the reviews: a file each and one table.
 
 mod binding;
+mod eviction;
 mod finalize;
 mod node_proxy;
 mod reviews;
@@ -35,6 +36,9 @@ const HANDLERS: &[(&str, &str, &str, Handler)] = &[
     }),
     ("", "pods", "binding", |s, r, q| {
         Box::pin(binding::serve(s, r, q))
+    }),
+    ("", "pods", "eviction", |s, r, q| {
+        Box::pin(eviction::serve(s, r, q))
     }),
     ("", "pods", "exec", |s, r, q| {
         Box::pin(streams::serve(s, r, q, "exec"))

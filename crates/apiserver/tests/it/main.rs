@@ -3,6 +3,7 @@
 mod cluster;
 mod conformance;
 mod deletes;
+mod evictions;
 mod failures;
 mod kinds;
 mod kubectl;
@@ -10,6 +11,7 @@ mod lists;
 mod openapi;
 mod protobuf;
 mod python;
+mod quotas;
 mod rubbish;
 mod services;
 mod strategies;

@@ -50,6 +50,13 @@ pub(super) const KINDS: &[Kind] = &[
         false,
     ),
     kind(
+        "policy/v1",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        true,
+        true,
+    ),
+    kind(
         "rbac.authorization.k8s.io/v1",
         "clusterroles",
         "ClusterRole",
@@ -70,6 +77,7 @@ pub(super) const KINDS: &[Kind] = &[
         true,
         true,
     ),
+    kind("v1", "resourcequotas", "ResourceQuota", true, true),
     kind("v1", "secrets", "Secret", true, false),
     kind("v1", "serviceaccounts", "ServiceAccount", true, false),
     kind("v1", "services", "Service", true, true),

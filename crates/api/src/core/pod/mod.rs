@@ -36,6 +36,11 @@ static CARD: Card = Card {
             body: Some(("", "v1", "Binding")),
         },
         Subresource {
+            name: "eviction",
+            verbs: &["create"],
+            body: Some(("policy", "v1", "Eviction")),
+        },
+        Subresource {
             name: "exec",
             verbs: &["create", "get"],
             body: Some(("", "v1", "PodExecOptions")),
