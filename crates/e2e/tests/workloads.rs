@@ -17,6 +17,10 @@ fn main() -> ExitCode {
                 "namespaces_take_all_with_them",
                 namespaces_take_all_with_them,
             ),
+            (
+                "namespaces_stay_within_their_quota",
+                namespaces_stay_within_their_quota,
+            ),
             ("owners_go_as_is_asked", owners_go_as_is_asked),
             (
                 "pods_are_adopted_and_released",
@@ -103,6 +107,45 @@ fn failed_rollouts_say_so_and_keep_the_old(t: &Scope) {
     rolled_out(t, "web");
 }
 
+fn namespaces_stay_within_their_quota(t: &Scope) {
+    t.ok("create quota crew --hard=pods=3,limits.cpu=1,count/deployments.apps=1");
+    t.apply(
+        "
+apiVersion: v1
+kind: LimitRange
+metadata: {name: bounds}
+spec:
+  limits:
+  - {type: Container, default: {cpu: 100m}, defaultRequest: {cpu: 10m}, max: {cpu: 500m}}
+",
+    );
+    t.wait_field("quota crew", "{.status.hard.pods}", "3");
+    deployment(t, "crew", 2, "");
+    let limit = "{.items[0].spec.containers[0].resources.limits.cpu}";
+    assert_eq!(t.field("pods", limit), "100m");
+    t.wait_field("quota crew", "{.status.used.limits\\.cpu}", "200m");
+    let said = t.fails("create deployment more --image=busybox:1.35");
+    assert!(
+        said.contains("exceeded quota: crew, requested: count/deployments.apps=1, used: count/deployments.apps=1, limited: count/deployments.apps=1"),
+        "{said}"
+    );
+    let said = t.fails("run greedy --image=busybox:1.35 --overrides={\"spec\":{\"containers\":[{\"name\":\"greedy\",\"image\":\"busybox:1.35\",\"resources\":{\"limits\":{\"cpu\":\"2\"}}}]}}");
+    assert!(
+        said.contains("maximum cpu usage per Container is 500m, but limit is 2"),
+        "{said}"
+    );
+    t.ok("scale deployment crew --replicas=5");
+    t.wait_field("quota crew", "{.status.used.pods}", "3");
+    let set = &names(t, "replicasets")[0];
+    let refused = t.event(set, "FailedCreate").to_string();
+    assert!(refused.contains("exceeded quota: crew"), "{refused}");
+    assert_eq!(names(t, "pods").len(), 3);
+    t.ok("scale deployment crew --replicas=1");
+    t.wait_field("quota crew", "{.status.used.pods}", "1");
+    let described = t.ok("describe quota crew");
+    assert!(described.contains("limits.cpu"), "{described}");
+}
+
 fn namespaces_take_all_with_them(t: &Scope) {
     let other = format!("{}-2", t.namespace);
     t.ok(&format!("create namespace {other}"));
@@ -145,6 +188,21 @@ fn nodes_are_drained_and_tainted() {
         kubectl.ok("create deployment web --image=nginx:1.22 --replicas=2");
         kubectl.ok("rollout status deployment/web --timeout=60s");
         let pods = || kubectl.ok("get pods --no-headers");
+        kubectl.ok("create poddisruptionbudget web --selector=app=web --min-available=1");
+        patiently(
+            "one may go",
+            || kubectl.ok("get poddisruptionbudget web -o jsonpath={.status.disruptionsAllowed}"),
+            |allowed| allowed == "1",
+        );
+        let said = kubectl.fails(&format!("drain {node} --grace-period=1 --timeout=7s"));
+        assert!(
+            said.contains("Cannot evict pod as it would violate the pod's disruption budget."),
+            "{said}"
+        );
+        patiently("one stays", pods, |rows| {
+            rows.matches("Running").count() == 1 && rows.matches("Pending").count() == 1
+        });
+        kubectl.ok("delete poddisruptionbudget web");
         kubectl.ok(&format!("drain {node} --grace-period=1 --timeout=60s"));
         let table = kubectl.ok("get nodes");
         assert!(table.contains("Ready,SchedulingDisabled"), "{table}");
