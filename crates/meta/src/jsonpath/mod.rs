@@ -9,7 +9,6 @@ mod eval;
 mod parse;
 #[cfg(test)]
 mod tests;
-mod unquote;
 
 use crate::{Value, go};
 use std::borrow::Cow;

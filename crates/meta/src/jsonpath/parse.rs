@@ -1,6 +1,7 @@
 //! Text to nodes. Follows client-go's util/jsonpath/parser.go.
 
-use super::{Error, unquote};
+use super::Error;
+use crate::go;
 
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq)]
@@ -273,7 +274,7 @@ impl<'a> Parser<'a> {
             }
         }
         let text = self.take();
-        match unquote::unquote(text) {
+        match go::unquote(text) {
             Some(plain) => nodes.push(Node::Text(plain)),
             None => return fail(format!("unquote string {text} error invalid syntax")),
         }
