@@ -1,10 +1,14 @@
 //! YAML text to tree, as sigs.k8s.io/yaml reads it: YAML 1.1 booleans, merge
 //! keys, octal numbers, and the first document only.
 
+mod write;
+
 use meta::{Map, Number, Value};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::DuplicateKeyPolicy;
 use std::fmt;
+
+pub use write::write;
 
 /// Why text is not YAML.
 #[derive(Debug, thiserror::Error)]
@@ -48,173 +52,6 @@ fn read(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Value, serde_saphy
     };
     let tree: Tree = serde_saphyr::from_str_with_options(text, options)?;
     Ok(tree.0)
-}
-
-/// Writes a document, keys in alphabetical order as sigs.k8s.io/yaml does.
-pub fn write(value: &Value) -> String {
-    let mut out = String::new();
-    match value {
-        Value::Object(map) if !map.is_empty() => write_map(map, 0, &mut out),
-        Value::Array(items) if !items.is_empty() => write_list(items, 0, &mut out),
-        scalar => {
-            write_inline(scalar, 0, &mut out);
-            out.push('\n');
-        }
-    }
-    out
-}
-
-fn indent(depth: usize, out: &mut String) {
-    out.extend(std::iter::repeat_n(' ', depth));
-}
-
-fn write_map(map: &Map, depth: usize, out: &mut String) {
-    for (i, (key, value)) in map.iter().enumerate() {
-        if i > 0 || !out.ends_with("- ") {
-            indent(depth, out);
-        }
-        write_text(key, depth, out);
-        out.push(':');
-        write_below(value, depth, out);
-    }
-}
-
-fn write_below(value: &Value, depth: usize, out: &mut String) {
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            out.push('\n');
-            write_map(map, depth + 2, out);
-        }
-        Value::Array(items) if !items.is_empty() => {
-            out.push('\n');
-            write_list(items, depth, out);
-        }
-        scalar => {
-            out.push(' ');
-            write_inline(scalar, depth + 2, out);
-            out.push('\n');
-        }
-    }
-}
-
-fn write_list(items: &[Value], depth: usize, out: &mut String) {
-    for item in items {
-        indent(depth, out);
-        out.push_str("- ");
-        match item {
-            Value::Object(map) if !map.is_empty() => write_map(map, depth + 2, out),
-            Value::Array(inner) if !inner.is_empty() => {
-                out.truncate(out.len() - 1);
-                out.push('\n');
-                write_list(inner, depth + 2, out);
-            }
-            scalar => {
-                write_inline(scalar, depth + 2, out);
-                out.push('\n');
-            }
-        }
-    }
-}
-
-fn write_inline(value: &Value, depth: usize, out: &mut String) {
-    match value {
-        Value::String(text) => write_text(text, depth, out),
-        Value::Array(_) => out.push_str("[]"),
-        Value::Object(_) => out.push_str("{}"),
-        other => out.push_str(&other.to_json()),
-    }
-}
-
-/// Text: plain where YAML 1.1 reads it back as the same text, as a block where
-/// it has lines, else quoted.
-fn write_text(text: &str, depth: usize, out: &mut String) {
-    if is_block(text) {
-        return write_block(text, depth, out);
-    }
-    match is_plain(text) {
-        true => out.push_str(text),
-        false => {
-            let mut quoted = Vec::new();
-            meta::value::write_string(text, &mut quoted);
-            out.push_str(&String::from_utf8_lossy(&quoted));
-        }
-    }
-}
-
-fn is_block(text: &str) -> bool {
-    text.contains('\n')
-        && !text.starts_with(['\n', ' ', '\t'])
-        && text
-            .chars()
-            .all(|c| c == '\n' || c == '\t' || !c.is_control())
-        && !text.lines().any(|line| line.ends_with([' ', '\t']))
-}
-
-fn write_block(text: &str, depth: usize, out: &mut String) {
-    let body = text.trim_end_matches('\n');
-    out.push_str(match text.len() - body.len() {
-        0 => "|-",
-        1 => "|",
-        _ => "|+",
-    });
-    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
-        out.push('\n');
-        if !line.is_empty() {
-            indent(depth.max(2), out);
-            out.push_str(line);
-        }
-    }
-}
-
-fn is_plain(text: &str) -> bool {
-    let reserved = matches!(
-        text.to_ascii_lowercase().as_str(),
-        "" | "~"
-            | "null"
-            | "true"
-            | "false"
-            | "yes"
-            | "no"
-            | "on"
-            | "off"
-            | "y"
-            | "n"
-            | "="
-            | "<<"
-            | ".nan"
-            | ".inf"
-            | "-.inf"
-            | "+.inf"
-    );
-    let starts_with_digit = text.starts_with(|c: char| c.is_ascii_digit());
-    let hexadecimal = ["0x", "0X", "0o", "0b"]
-        .iter()
-        .any(|prefix| text.starts_with(prefix));
-    let first_ok = match starts_with_digit {
-        true => !hexadecimal && !text.contains([':', '_']),
-        false => text.starts_with(|c: char| {
-            c.is_alphabetic() || matches!(c, '/' | '_' | '.' | '(' | '$' | '^' | '+' | ';')
-        }),
-    };
-    let looks_numeric = text
-        .trim_start_matches(['+', '-', '.'])
-        .starts_with(|c: char| c.is_ascii_digit())
-        && (text.parse::<f64>().is_ok()
-            || text.replace('_', "").parse::<f64>().is_ok()
-            || looks_like_date(text));
-    !reserved
-        && first_ok
-        && !looks_numeric
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !text.ends_with([':', ' '])
-        && !text.chars().any(char::is_control)
-}
-
-fn looks_like_date(text: &str) -> bool {
-    text.len() >= 8
-        && text.as_bytes()[..4].iter().all(u8::is_ascii_digit)
-        && text.as_bytes()[4] == b'-'
 }
 
 /// A tree as serde builds it.

@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
 
     fn load(&mut self, folder: &Path) -> Result<Layer<'a>, Error> {
         let found = NAMES.iter().find_map(|name| {
-            let path = folder.join(name);
+            let path = clean(&folder.join(name));
             self.files.read(&path).ok().map(|bytes| (path, bytes))
         });
         let (path, bytes) = found.ok_or_else(|| Error::NoKustomization(folder.to_path_buf()))?;

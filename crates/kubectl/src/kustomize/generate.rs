@@ -218,7 +218,9 @@ pub(super) fn add_hashes(resources: &mut [Resource]) {
 fn hash(object: &Value) -> String {
     let text = |key: &str| object.get(key).cloned().unwrap_or_else(|| "".into());
     let kind = object.str_at(&["kind"]);
-    let mut content = value!({"kind": kind, "name": (object.str_at(&["metadata", "name"])), "data": (text("data"))});
+    // Upstream looks the name up under a key that does not exist, so it is
+    // always empty: a prefix does not change the hash.
+    let mut content = value!({"kind": kind, "name": "", "data": (text("data"))});
     let optional: &[&str] = match kind {
         "ConfigMap" => &["binaryData"],
         "Secret" => {

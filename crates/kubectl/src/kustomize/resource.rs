@@ -92,11 +92,6 @@ impl Resource {
         ids
     }
 
-    /// What it was called at first.
-    pub(super) fn first_id(&self) -> Id {
-        self.previous.first().cloned().unwrap_or_else(|| self.id())
-    }
-
     pub(super) fn remember(&mut self) {
         let id = self.id();
         if self.previous.last() != Some(&id) {
