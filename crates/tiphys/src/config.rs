@@ -118,6 +118,7 @@ impl Config {
         let (base, _) = ipv4_parts(&service_cidr);
         let nth = |n: u32| Ipv4Addr::from(u32::from(base).wrapping_add(n));
         let cluster_dns = args.cluster_dns.unwrap_or_else(|| nth(10));
+        check_ranges(&cluster_cidr, &service_cidr, cluster_dns)?;
         for part in &args.disable {
             if !PARTS.contains(&part.as_str()) {
                 bail!(
@@ -163,6 +164,22 @@ fn cidr(option: &str, text: &str) -> Result<Cidr> {
     Ok(cidr)
 }
 
+/// Refuses ranges that leave no address for pods or none for cluster DNS.
+/// Services may have a part of the pods' range: no node gets that part.
+fn check_ranges(pods: &Cidr, services: &Cidr, dns: Ipv4Addr) -> Result<()> {
+    if services.contains(pods) {
+        bail!(
+            "--service-cidr: {services} leaves no address of --cluster-cidr {pods} for pods\nhint: choose ranges that do not overlap"
+        );
+    }
+    if !services.holds(dns.into()) {
+        bail!(
+            "--cluster-dns: {dns} is not in --service-cidr {services}\nhint: choose an address or a wider range"
+        );
+    }
+    Ok(())
+}
+
 /// The first address and the prefix length of an IPv4 range.
 pub fn ipv4_parts(cidr: &Cidr) -> (Ipv4Addr, u8) {
     let text = cidr.to_string();
@@ -187,4 +204,28 @@ fn hostname() -> Result<String> {
     let name =
         std::fs::read_to_string("/proc/sys/kernel/hostname").context("read the host's name")?;
     Ok(name.trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pods: &str, services: &str, dns: &str) -> String {
+        let range = |text| cidr("cidr", text).unwrap();
+        let dns = dns.parse().unwrap();
+        match check_ranges(&range(pods), &range(services), dns) {
+            Ok(()) => "ok".to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn ranges_leave_room() {
+        assert_eq!(check("10.42.0.0/16", "10.43.0.0/16", "10.43.0.10"), "ok");
+        assert_eq!(check("10.0.0.0/8", "10.43.0.0/16", "10.43.0.10"), "ok");
+        let same = check("10.42.0.0/16", "10.42.0.0/16", "10.42.0.10");
+        assert!(same.starts_with("--service-cidr: 10.42.0.0/16 leaves no address"));
+        let outside = check("10.42.0.0/16", "10.43.0.0/29", "10.43.0.10");
+        assert!(outside.starts_with("--cluster-dns: 10.43.0.10 is not in"));
+    }
 }
