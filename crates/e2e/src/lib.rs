@@ -2,7 +2,8 @@
 //! containers, a stock kubectl. A test file is a [`suite`]: most of its tests
 //! share one cluster and have a namespace each; those that disturb a cluster
 //! have their own. What a cluster leaves behind fails the suite, and so does
-//! what takes too long.
+//! what takes too long (`TIPHYS_E2E_MINUTES`). Campaigns that may take
+//! their time set `TIPHYS_E2E_DOSE=large`.
 
 mod binary;
 mod bounds;

@@ -61,15 +61,12 @@ fn install() -> Option<PathBuf> {
     if knows_client(&python) {
         return Some(python);
     }
-    let made = Command::new("python3")
-        .args(["-m", "venv"])
-        .arg(&folder)
-        .status();
-    let installed = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "kubernetes"])
-        .status();
-    let is_ok = |status: std::io::Result<std::process::ExitStatus>| {
+    let run = |program: &str, arguments: &[&str]| {
+        let mut limited = Command::new("timeout");
+        let status = limited.arg("120").arg(program).args(arguments).status();
         status.is_ok_and(|status| status.success())
     };
-    (is_ok(made) && is_ok(installed) && knows_client(&python)).then_some(python)
+    let is_made = run("python3", &["-m", "venv", &folder.to_string_lossy()]);
+    let install = ["-m", "pip", "install", "--quiet", "kubernetes"];
+    (is_made && run(&python.to_string_lossy(), &install) && knows_client(&python)).then_some(python)
 }
