@@ -4,7 +4,7 @@ use crate::store::{Cached, Index, ObjectKey, Store};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use stdx::latest;
 use typed::DecodeError;
 
 /// What happened to an object: it has an old state, a new one, or both.
@@ -27,7 +27,7 @@ struct Inner<V> {
     store: Store<V>,
     decode: Decode<V>,
     handlers: Mutex<Vec<Handler<V>>>,
-    synced: watch::Sender<bool>,
+    synced: latest::Sender<bool>,
 }
 
 impl<V> Change<V> {
@@ -68,7 +68,7 @@ impl<V: Cached> Informer<V> {
             store: Store::default(),
             decode: Box::new(decode),
             handlers: Mutex::default(),
-            synced: watch::Sender::new(false),
+            synced: latest::Sender::new(false),
         };
         Self {
             inner: Arc::new(inner),
@@ -111,7 +111,7 @@ impl<V: Cached> Informer<V> {
 
     /// Whether the cache holds what the server had when the informer began.
     pub fn is_synced(&self) -> bool {
-        *self.inner.synced.borrow()
+        self.inner.synced.get()
     }
 
     fn handlers(&self) -> MutexGuard<'_, Vec<Handler<V>>> {

@@ -142,6 +142,7 @@ impl<K: Ord + Clone> Queue<K> {
                 None => self.shared.news.notified().await,
                 Some(due) => {
                     tokio::select! {
+                        biased;
                         () = self.shared.news.notified() => {}
                         () = self.shared.clock.sleep_until(due) => {}
                     }

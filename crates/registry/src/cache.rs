@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use stdx::latest;
 use store::{Revision, Span};
-use tokio::sync::watch;
 
 /// The most events that a ring remembers.
 const EVENTS_MAX: usize = 8192;
@@ -91,7 +91,7 @@ pub struct Cache {
     /// The selectable field by which watches are cut into topics.
     pub(crate) indexed: Option<usize>,
     /// The number of the newest event; watchers wait for it to move.
-    head: watch::Sender<u64>,
+    head: latest::Sender<u64>,
     closed: AtomicBool,
 }
 
@@ -135,7 +135,7 @@ impl Cache {
         Cache {
             inner: RwLock::new(inner),
             indexed,
-            head: watch::Sender::new(0),
+            head: latest::Sender::new(0),
             closed: AtomicBool::new(false),
         }
     }
@@ -248,7 +248,7 @@ impl Cache {
 
     /// Tells when there is something new of a topic. Comes before the cursor:
     /// what happens between the two is not lost.
-    pub fn subscribe(&self, topic: &Topic) -> watch::Receiver<u64> {
+    pub fn subscribe(&self, topic: &Topic) -> latest::Receiver<u64> {
         if *topic == Topic::All {
             return self.head.subscribe();
         }

@@ -10,11 +10,11 @@ use admission::Chain;
 use api::{Card, Kind};
 use meta::Status;
 use meta::schema::Ref;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use stdx::latest;
 use stdx::{Clock, Rng};
 use store::{ProgressRequest, Revision, Store};
-use tokio::sync::watch;
 
 /// One kind and where it lies.
 pub struct Resource {
@@ -52,9 +52,9 @@ pub struct Registry {
     pub admission: Chain,
     /// What kinds do to other objects in the same transaction.
     pub hooks: Hooks,
-    resources: RwLock<HashMap<(String, String, String), Arc<Resource>>>,
-    by_prefix: RwLock<HashMap<Vec<u8>, Arc<Resource>>>,
-    seen: watch::Sender<Revision>,
+    resources: RwLock<BTreeMap<(String, String, String), Arc<Resource>>>,
+    by_prefix: RwLock<BTreeMap<Vec<u8>, Arc<Resource>>>,
+    seen: latest::Sender<Revision>,
     progress: RwLock<Option<ProgressRequest>>,
     pub(crate) decoded: Decoded,
     pub(crate) turns: Turns,
@@ -78,7 +78,7 @@ impl Registry {
             hooks,
             resources: RwLock::default(),
             by_prefix: RwLock::default(),
-            seen: watch::Sender::new(Revision::ZERO),
+            seen: latest::Sender::new(Revision::ZERO),
             progress: RwLock::default(),
             decoded: Decoded::default(),
             turns: Turns::default(),
@@ -199,13 +199,13 @@ impl Registry {
     }
 
     /// How far the caches are.
-    pub fn seen(&self) -> watch::Receiver<Revision> {
+    pub fn seen(&self) -> latest::Receiver<Revision> {
         self.seen.subscribe()
     }
 
     /// How far the caches are at this moment.
     pub fn seen_now(&self) -> Revision {
-        *self.seen.borrow()
+        self.seen.get()
     }
 
     pub(crate) fn set_seen(&self, revision: Revision) {

@@ -8,13 +8,13 @@
 use crate::cache::{Cursor, Event, TooOld};
 use bytes::Bytes;
 use meta::Str;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use stdx::latest;
 use store::Revision;
-use tokio::sync::watch;
 
 /// A part of what happens to a kind.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
     /// Everything.
     All,
@@ -32,13 +32,13 @@ struct Ring {
     events: VecDeque<(u64, Arc<Event>)>,
     /// The number after the last event that is here no more.
     lost: u64,
-    head: watch::Sender<u64>,
+    head: latest::Sender<u64>,
 }
 
 /// The topics that are watched.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    rings: HashMap<Topic, Ring>,
+    rings: BTreeMap<Topic, Ring>,
     /// At how many rings those that nobody watches are looked for.
     crowd: usize,
 }
@@ -53,7 +53,7 @@ impl Topics {
         events: impl Iterator<Item = (u64, &'e Arc<Event>)>,
         first: u64,
         next: u64,
-    ) -> watch::Receiver<u64> {
+    ) -> latest::Receiver<u64> {
         if let Some(ring) = self.rings.get(&topic) {
             return ring.head.subscribe();
         }
@@ -65,7 +65,7 @@ impl Topics {
         let ring = Ring {
             events: events.map(|(n, event)| (n, event.clone())).collect(),
             lost: first,
-            head: watch::Sender::new(next),
+            head: latest::Sender::new(next),
         };
         let receiver = ring.head.subscribe();
         self.rings.insert(topic, ring);

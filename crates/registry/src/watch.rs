@@ -11,8 +11,8 @@ use meta::{Reason, Status, Value, value};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use stdx::latest;
 use store::Revision;
-use tokio::sync::watch;
 
 /// How often a watcher that asked for bookmarks gets one, at least.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -175,7 +175,7 @@ struct Watcher {
     resource: Arc<Resource>,
     selection: Selection,
     topic: Topic,
-    head: watch::Receiver<u64>,
+    head: latest::Receiver<u64>,
     cursor: Option<Cursor>,
     ready: VecDeque<Notice>,
     bookmarks: bool,
@@ -235,7 +235,7 @@ impl Watcher {
                 return None;
             }
             // Marked as seen before reading, so that nothing slips between.
-            self.head.borrow_and_update();
+            self.head.see();
             match self
                 .resource
                 .cache

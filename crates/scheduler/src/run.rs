@@ -264,6 +264,7 @@ async fn run(
             match idle {
                 None => core.wake.notified().await,
                 Some(time) => tokio::select! {
+                    biased;
                     () = core.wake.notified() => {}
                     () = clock.sleep_until(time) => {}
                 },

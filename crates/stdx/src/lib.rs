@@ -6,6 +6,7 @@
 
 mod backoff;
 mod clock;
+pub mod latest;
 mod rng;
 mod supervisor;
 

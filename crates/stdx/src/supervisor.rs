@@ -167,6 +167,7 @@ impl Supervisor {
             tokio::pin!(deadline);
             for mut task in tasks.into_values() {
                 tokio::select! {
+                    biased;
                     _ = &mut task.handle => continue,
                     () = &mut deadline => {}
                 }

@@ -92,7 +92,7 @@ pub(crate) async fn serve_collection(
         object.remove_at(&["apiVersion"]);
         object
     });
-    let revision = *server.registry.seen().borrow();
+    let revision = server.registry.seen().get();
     let list = value!({
         "kind": format!("{}List", card.kind), "apiVersion": card.group_version().to_string(),
         "metadata": {"resourceVersion": revision.to_string()}, "items": Value::Array(items.collect())

@@ -4,7 +4,7 @@
 //! two; further ones are counted in memory and written every half hour or, six minutes after the
 //! last, for good.
 
-use super::{Namer, QUEUED_MAX, RETRY_DELAY, TRIES_MAX, may_retry, namespace_of};
+use super::{Namer, QUEUED_MAX, RETRY_DELAY, TRIES_MAX, may_retry, namespace_of, tell_refusal};
 use crate::error::Error;
 use crate::options::Patch;
 use crate::request::Client;
@@ -151,6 +151,7 @@ impl Writer {
         loop {
             let deadline = finish_at.min(refresh_at);
             tokio::select! {
+                biased;
                 event = events.recv() => match event {
                     Some(event) => self.take(event).await,
                     None => return,
@@ -238,7 +239,7 @@ impl Writer {
                     tracing::debug!(%error, "event not written, will try again")
                 }
                 Err(error) => {
-                    tracing::warn!(error = error.message(), "server rejected event");
+                    tell_refusal(&error);
                     return;
                 }
             }

@@ -9,8 +9,7 @@ use informer::{Change, Informer, Reflector};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use stdx::{Clock, Importance, Rng, Supervisor};
-use tokio::sync::watch;
+use stdx::{Clock, Importance, Rng, Supervisor, latest};
 
 const REFRESH: Duration = Duration::from_secs(30);
 /// Nobody owns these, and they come in great numbers.
@@ -24,7 +23,7 @@ pub(super) struct Monitors {
     supervisor: Supervisor,
     graph: Arc<Mutex<Graph>>,
     state: Mutex<State>,
-    discovered: watch::Sender<bool>,
+    discovered: latest::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -49,7 +48,7 @@ impl Monitors {
             supervisor: context.supervisor.child("garbage collector monitors"),
             graph,
             state: Mutex::default(),
-            discovered: watch::Sender::new(false),
+            discovered: latest::Sender::new(false),
         }
     }
 

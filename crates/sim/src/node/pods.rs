@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use stdx::{Rng, latest};
 use typed::Typed;
 use typed::api::core::v1::Pod;
 
 pub(super) fn start(kubelet: &Kubelet, factory: &Factory) {
     let own = ListOptions::fields(format!("spec.nodeName={}", kubelet.node.name));
     let pods = factory.selected::<Pod>(own);
-    let news = Arc::new(watch::Sender::new(0_u64));
+    let news = Arc::new(latest::Sender::new(0_u64));
     let known: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     let (store, kubelet) = (pods.store(), kubelet.clone());
     let housekeeper = (kubelet.clone(), pods.clone());
@@ -34,6 +34,7 @@ pub(super) fn start(kubelet: &Kubelet, factory: &Factory) {
             key,
             uid: uid.clone(),
             news: news.subscribe(),
+            rng: kubelet.rng.fork(),
         };
         let known = Arc::clone(&known);
         kubelet.spawn("pod", async move {
@@ -56,7 +57,11 @@ pub(super) fn start(kubelet: &Kubelet, factory: &Factory) {
 
 /// Ends containers whose pods are not here any more.
 fn end_orphans(kubelet: &Kubelet, store: &Store<Pod>) {
-    let pods: BTreeSet<String> = store.list().iter().map(|pod| pod.uid().to_owned()).collect();
+    let pods: BTreeSet<String> = store
+        .list()
+        .iter()
+        .map(|pod| pod.uid().to_owned())
+        .collect();
     for uid in kubelet.node.running() {
         if !pods.contains(&uid) {
             kubelet.node.containers().end(&uid);
@@ -69,16 +74,17 @@ struct Worker {
     store: Store<Pod>,
     key: ObjectKey,
     uid: String,
-    news: watch::Receiver<u64>,
+    news: latest::Receiver<u64>,
+    rng: Rng,
 }
 
 impl Worker {
     /// Works until the pod is gone.
     async fn run(mut self) {
-        let delay = Duration::from_millis(self.kubelet.rng.below(3000));
+        let delay = Duration::from_millis(self.rng.below(3000));
         self.kubelet.clock().sleep(delay).await;
         loop {
-            self.news.borrow_and_update();
+            self.news.see();
             let pod = self.store.by_key(&self.key);
             let Some(pod) = pod.filter(|pod| pod.uid() == self.uid) else {
                 self.kubelet.node.containers().end(&self.uid);
@@ -90,8 +96,10 @@ impl Worker {
                 self.run_pod(&pod).await
             };
             let clock = self.kubelet.clock().clone();
-            // Either way the worker looks again.
-            let _ = clock.timeout(wait, self.news.changed()).await;
+            // In time or not, the worker looks again, unless the kubelet is no more.
+            if let Ok(Err(latest::Gone)) = clock.timeout(wait, self.news.changed()).await {
+                return;
+            }
         }
     }
 
@@ -101,8 +109,11 @@ impl Worker {
         if runs {
             let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
             let millis = u64::try_from(grace).unwrap_or(0) * 1000;
-            let delay = self.kubelet.rng.below(millis.min(8000) + 1);
-            self.kubelet.clock().sleep(Duration::from_millis(delay)).await;
+            let delay = self.rng.below(millis.min(8000) + 1);
+            self.kubelet
+                .clock()
+                .sleep(Duration::from_millis(delay))
+                .await;
             self.kubelet.node.containers().end(&self.uid);
         }
         let now = DeleteOptions {
@@ -119,7 +130,10 @@ impl Worker {
 
     /// Runs a pod's container and says how it is; says when to look again.
     async fn run_pod(&self, pod: &Pod) -> Duration {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
         if matches!(phase, Some("Failed" | "Succeeded")) {
             self.kubelet.node.containers().end(&self.uid);
             return Duration::from_secs(60);
@@ -129,7 +143,7 @@ impl Worker {
         };
         let now = self.kubelet.clock().now();
         if container.crash_at.is_some_and(|at| at <= now) {
-            let rng = &self.kubelet.rng;
+            let rng = &self.rng;
             self.kubelet.node.containers().crash(&self.uid, now, rng);
             return Duration::ZERO;
         }
@@ -137,12 +151,18 @@ impl Worker {
         let (status, is_news) = self.status(pod, &container, ready);
         let due = [Some(container.ready_at), container.crash_at];
         let due = due.into_iter().flatten().filter(|at| *at > now);
-        let wait = due.map(|at| at - now).min().unwrap_or(Duration::from_secs(60));
+        let wait = due
+            .map(|at| at - now)
+            .min()
+            .unwrap_or(Duration::from_secs(60));
         if !is_news {
             return wait;
         }
         let pods = self.kubelet.client.api::<Pod>().namespace(pod.namespace());
-        match pods.patch_status(pod.name(), &Patch::Strategic(status)).await {
+        match pods
+            .patch_status(pod.name(), &Patch::Strategic(status))
+            .await
+        {
             // The cache tells when this is known.
             Ok(_) => wait.min(Duration::from_secs(2)),
             Err(_) => Duration::from_secs(1),
@@ -161,7 +181,14 @@ impl Worker {
             let clock = self.kubelet.clock();
             let now = (clock.now(), clock.wall());
             let crashes = node.inner.world.scenario.crashing_containers;
-            containers.run(&self.uid, node.inner.number, milli_cpu, now, crashes, &self.kubelet.rng);
+            containers.run(
+                &self.uid,
+                node.inner.number,
+                milli_cpu,
+                now,
+                crashes,
+                &self.rng,
+            );
         }
         containers.get(&self.uid).cloned()
     }
@@ -173,7 +200,9 @@ impl Worker {
             "message": "Pod was rejected: Node didn't have enough resource: cpu"}});
         let pods = self.kubelet.client.api::<Pod>().namespace(pod.namespace());
         // Failure or not, the cache tells.
-        let _ = pods.patch_status(pod.name(), &Patch::Strategic(status)).await;
+        let _ = pods
+            .patch_status(pod.name(), &Patch::Strategic(status))
+            .await;
         Duration::from_secs(2)
     }
 
@@ -182,7 +211,9 @@ impl Worker {
         let known = pod.status.clone().unwrap_or_default();
         let said = if ready { "True" } else { "False" };
         let conditions = known.conditions.clone().unwrap_or_default();
-        let condition = conditions.iter().find(|condition| condition.type_ == "Ready");
+        let condition = conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready");
         let is_ready_known = condition.is_some_and(|condition| condition.status == said);
         let statuses = known.container_statuses.clone().unwrap_or_default();
         let restarts = statuses.first().map(|status| status.restart_count);
@@ -222,7 +253,12 @@ fn milli_cpu(pod: &Pod) -> i64 {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let asked = containers.filter_map(|container| {
         let requests = container.resources.as_ref()?.requests.as_ref()?;
-        requests.get("cpu")?.0.strip_suffix('m')?.parse::<i64>().ok()
+        requests
+            .get("cpu")?
+            .0
+            .strip_suffix('m')?
+            .parse::<i64>()
+            .ok()
     });
     asked.sum()
 }

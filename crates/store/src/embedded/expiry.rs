@@ -102,6 +102,7 @@ async fn expire(shared: Arc<Shared>, requests: mpsc::WeakSender<Request>) {
         match shared.expiries.next() {
             None => shared.expiries.earlier.notified().await,
             Some(deadline) => tokio::select! {
+                biased;
                 () = shared.expiries.earlier.notified() => {}
                 () = shared.clock.sleep_until(deadline) => {}
             },

@@ -78,6 +78,7 @@ impl Following {
         if taken.events.is_empty() && !taken.asked {
             let closed = self.shared.closed.clone();
             tokio::select! {
+                biased;
                 () = self.watcher.woken() => {}
                 () = closed.cancelled() => {}
             }
