@@ -486,6 +486,37 @@ async fn checkpoints_let_old_segments_go() {
     check_history(&store, 0).await;
 }
 
+/// No checkpoint makes those segments fewer that stay for the history's sake: one is written, and
+/// then the writer rests.
+#[tokio::test(start_paused = true)]
+async fn segments_of_the_history_do_not_keep_the_writer_busy() {
+    let (clock, rng) = (simulated_clock(), Rng::seeded(7));
+    let disk = SimulatedDisk::reliable(clock.clone(), rng.fork());
+    let options = Options {
+        segment_bytes_min: 512,
+        segment_bytes_max: 512,
+        checkpoint_bytes: 1 << 20,
+        history_bytes: 1 << 30,
+        ..small()
+    };
+    let process: Arc<dyn Disk> = Arc::new(disk.process());
+    let store = Embedded::open_on(process, clock, rng.fork(), options).await;
+    let store = store.unwrap();
+    for number in 0..100 {
+        put(&store, "key", &format!("{number:0400}")).await.unwrap();
+    }
+    let rest = async || {
+        for _ in 0..500 {
+            tokio::task::yield_now().await;
+        }
+        disk.files()
+    };
+    let files = rest().await;
+    assert!(files.len() > 64, "{files:?}");
+    assert_eq!(files, rest().await);
+    store.close().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn history_is_bounded_in_size_and_time() {
     let clock = simulated_clock();

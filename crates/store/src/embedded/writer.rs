@@ -32,7 +32,7 @@ const REQUESTS: usize = 2048;
 const BATCH_BYTES: usize = 4 << 20;
 /// How many versions are forgotten between batches.
 const FORGET: usize = 4096;
-/// A checkpoint is also written when there are this many segments.
+/// A checkpoint is also written when this many segments were begun since the last.
 const SEGMENTS_MAX: usize = 64;
 
 /// Where the log ends.
@@ -66,6 +66,9 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     /// The log written since the last checkpoint began.
     log_bytes: u64,
+    /// The segments begun since then. Older ones may stay for the history's sake, and no
+    /// checkpoint makes them fewer.
+    log_segments: usize,
     /// Ends when the checkpoint that is being written does.
     checkpointing: Option<oneshot::Receiver<()>>,
     /// Where to compact to with the next batch.
@@ -85,7 +88,11 @@ impl Writer {
         lock: Lock,
     ) -> Self {
         let segment_bytes = shared.options.segment_bytes_min;
-        let log_bytes = shared.state().files.segments().map(|file| file.end).sum();
+        let (log_bytes, log_segments) = {
+            let files = &shared.state().files;
+            let log_bytes = files.segments().map(|file| file.end).sum();
+            (log_bytes, files.segments().count())
+        };
         Self {
             shared,
             receiver,
@@ -95,6 +102,7 @@ impl Writer {
             segment_bytes,
             buffer: Vec::new(),
             log_bytes,
+            log_segments,
             checkpointing: None,
             due_compaction: None,
             forgetting: true,
@@ -278,6 +286,7 @@ impl Writer {
             len,
             batch: 1,
         });
+        self.log_segments += 1;
         // To look for files to remove, which was put off while the end of the
         // log was not known.
         self.forgetting = true;
@@ -337,12 +346,9 @@ impl Writer {
     }
 
     fn maybe_checkpoint(&mut self) {
-        let (live_bytes, segments) = {
-            let state = self.shared.state();
-            (state.index.size().1, state.files.segments().count())
-        };
+        let live_bytes = self.shared.state().index.size().1;
         let due = self.log_bytes >= live_bytes.max(self.shared.options.checkpoint_bytes)
-            || segments > SEGMENTS_MAX;
+            || self.log_segments > SEGMENTS_MAX;
         let segment = match &self.tail {
             Tail::Open(active) => active.id,
             Tail::Broken { .. } => return,
@@ -359,6 +365,7 @@ impl Writer {
             let _ = done.send(());
         };
         self.log_bytes = 0;
+        self.log_segments = 0;
         match super::run(self.shared.disk.blocks(), "store-checkpoint", work) {
             Ok(()) => self.checkpointing = Some(checkpointing),
             Err(error) => tracing::warn!(%error, "could not start a checkpoint"),
