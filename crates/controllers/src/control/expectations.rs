@@ -78,10 +78,19 @@ impl Expectations {
 
     /// Whether the cache can be believed.
     pub(crate) fn satisfied(&self, key: &ObjectKey) -> bool {
+        self.time_left(key).is_none()
+    }
+
+    /// How long the cache will not be believed if it shows nothing more. An object that came and
+    /// went between two watches is never shown: whoever waits for it has to look again then, for
+    /// nothing else may ever happen to the key. (Upstream leaves that to the informers' resync.)
+    pub(crate) fn time_left(&self, key: &ObjectKey) -> Option<Duration> {
         let now = self.clock.now();
-        self.open().get(key).is_none_or(|open| {
-            (open.creations == 0 && open.deletions.is_empty()) || now - open.since > TIMEOUT
-        })
+        let open = self.open();
+        let open = open.get(key)?;
+        let left = TIMEOUT.saturating_sub(now - open.since);
+        let is_met = open.creations == 0 && open.deletions.is_empty();
+        (!is_met && !left.is_zero()).then_some(left)
     }
 
     /// Nothing is expected for a key that is gone.
@@ -114,7 +123,10 @@ mod tests {
         expectations.deletion_observed(&key, &pod);
         assert!(expectations.satisfied(&key));
         expectations.expect_creations(&key, 1);
-        clock.sleep(TIMEOUT + Duration::from_secs(1)).await;
+        clock.sleep(Duration::from_secs(10)).await;
+        let left = expectations.time_left(&key).unwrap_or_default();
+        assert_eq!(left, TIMEOUT - Duration::from_secs(10));
+        clock.sleep(left).await;
         assert!(expectations.satisfied(&key));
     }
 }

@@ -156,10 +156,15 @@ impl<T: Replicated> Reconcile<ObjectKey> for Replicas<T> {
         let status = status::calculate(&set, &active, terminating, managed.as_ref().err(), now);
         self.write_status(&*object, &set, status).await?;
         managed?;
-        Ok(match plan::next_look(&set, &active, now) {
-            Some(delay) => Action::After(delay),
-            None => Action::Done,
-        })
+        let looks = [
+            plan::next_look(&set, &active, now),
+            self.expectations.time_left(key),
+        ];
+        Ok(looks
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(Action::Done, Action::After))
     }
 }
 
