@@ -86,7 +86,7 @@ pub(super) fn plan(snapshot: &Snapshot<'_>) -> Plan {
     }
     draft.note_pause();
     let paused = deployment.spec.paused.unwrap_or(false);
-    if paused || draft.is_scaled() {
+    if paused || (draft.is_scaled() && draft.can_scale()) {
         draft.renumber();
         draft.scale();
         draft.clean_up();

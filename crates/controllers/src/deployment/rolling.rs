@@ -3,6 +3,7 @@
 use super::plan::Draft;
 use super::{sets, status};
 use typed::Typed;
+use typed::api::apps::v1::ReplicaSet;
 
 impl Draft<'_> {
     /// One step of a rolling update: up if there is room, else down if enough is available.
@@ -85,7 +86,9 @@ impl Draft<'_> {
     }
 
     fn lower_healthy(&mut self, least_available: i32) -> i32 {
-        let available: i32 = self.all().map(sets::available).sum();
+        // A set that was just lowered still tells of pods that are going.
+        let sure = |set: &ReplicaSet| sets::available(set).min(sets::replicas(set));
+        let available: i32 = self.all().map(sure).sum();
         let most = available - least_available;
         let mut lowered = 0;
         for (name, size, _) in self.old_sizes() {

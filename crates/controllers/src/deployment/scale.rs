@@ -26,6 +26,15 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether scaling has an answer. Several sets of a deployment that replaces all pods at once
+    /// have no proportions: the replacement goes on and ends in the new size. (Upstream waits there
+    /// for somebody who gives the deployment its old size again.)
+    pub(super) fn can_scale(&self) -> bool {
+        sets::is_rolling(&self.deployment)
+            || self.active_or_latest().is_some()
+            || self.is_saturated()
+    }
+
     /// The only set with pods; if none has any, the newest.
     fn active_or_latest(&self) -> Option<String> {
         let active: Vec<&ReplicaSet> = self.all().filter(|set| sets::replicas(set) > 0).collect();

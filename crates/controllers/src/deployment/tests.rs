@@ -216,6 +216,42 @@ async fn scaling_in_the_middle_of_a_rollout_is_proportional() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rollout_that_becomes_a_replacement_and_another_size_ends() {
+    let cluster = Cluster::start(CONTROLLERS);
+    cluster.api.create("deployments", deployment(5));
+    cluster.run_pods_until_quiet().await;
+    set_image(&cluster, "v2");
+    cluster.settle().await;
+    assert_eq!(sets(&cluster).len(), 2);
+    cluster.api.edit("deployments", "a", "web", |deployment| {
+        deployment["spec"]["replicas"] = json!(2);
+        deployment["spec"]["strategy"] = json!({"type": "Recreate"});
+    });
+    cluster.run_pods_until_quiet().await;
+    assert_eq!(sets(&cluster), ["1:v1=0", "2:v2=2"]);
+}
+
+/// Before a set's own controller has looked, its status still tells of pods that are going.
+#[tokio::test(start_paused = true)]
+async fn pods_that_are_going_do_not_count_as_available() {
+    let cluster = Cluster::start(&["deployment-controller"]);
+    let mut doubling = deployment(2);
+    doubling["spec"]["strategy"]["rollingUpdate"] =
+        json!({"maxSurge": "100%", "maxUnavailable": "50%"});
+    cluster.api.create("deployments", doubling);
+    cluster.settle().await;
+    let name = cluster.api.list("replicasets")[0]["metadata"]["name"].clone();
+    cluster
+        .api
+        .edit("replicasets", "a", name.as_str().unwrap(), |set| {
+            set["status"] = json!({"replicas": 3, "readyReplicas": 3, "availableReplicas": 3});
+        });
+    set_image(&cluster, "v2");
+    cluster.settle().await;
+    assert_eq!(sets(&cluster), ["1:v1=1", "2:v2=2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn recreate_waits_for_the_last_old_pod() {
     let cluster = Cluster::start(CONTROLLERS);
     let mut all_at_once = deployment(3);
