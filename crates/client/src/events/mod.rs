@@ -57,6 +57,20 @@ impl Namer {
     }
 }
 
+/// Says that the server refused an event. In a namespace that is ending nothing can be written any
+/// more, and nobody has to hear of it.
+fn tell_refusal(error: &Error) {
+    if is_expected(error) {
+        tracing::debug!(error = error.message(), "server rejected event");
+    } else {
+        tracing::warn!(error = error.message(), "server rejected event");
+    }
+}
+
+fn is_expected(error: &Error) -> bool {
+    error.is_namespace_terminating()
+}
+
 /// Whether writing may work later: the server's refusals are final, silence is not.
 fn may_retry(error: &Error) -> bool {
     matches!(error, Error::Transport { .. } | Error::Decode { .. })

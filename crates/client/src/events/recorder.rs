@@ -1,7 +1,7 @@
 //! The recorder of core/v1 Events. Follows client-go's tools/record/event.go.
 
 use super::correlator::{Correlator, Decision};
-use super::{Namer, QUEUED_MAX, RETRY_DELAY, TRIES_MAX, may_retry, namespace_of};
+use super::{Namer, QUEUED_MAX, RETRY_DELAY, TRIES_MAX, may_retry, namespace_of, tell_refusal};
 use crate::error::Error;
 use crate::options::Patch;
 use crate::request::Client;
@@ -127,7 +127,7 @@ impl Writer {
                     tracing::debug!(%error, "event not written, will try again")
                 }
                 Err(error) => {
-                    tracing::warn!(error = error.message(), "server rejected event");
+                    tell_refusal(&error);
                     return;
                 }
             }
