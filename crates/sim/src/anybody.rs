@@ -91,6 +91,10 @@ impl Plugin for Lifecycle {
             request.namespace
         );
         let why = Status::forbidden(&resource, request.name, why);
-        Err(why.cause("NamespaceTerminating", "it is being terminated", "metadata.namespace"))
+        Err(why.cause(
+            "NamespaceTerminating",
+            "it is being terminated",
+            "metadata.namespace",
+        ))
     }
 }

@@ -72,7 +72,8 @@ impl Control {
         let scheduler = match runner.start() {
             Ok(handle) => Some(handle),
             Err(error) => {
-                self.world.violate(format_args!("the scheduler does not start: {error}"));
+                self.world
+                    .violate(format_args!("the scheduler does not start: {error}"));
                 None
             }
         };
@@ -117,7 +118,8 @@ impl Control {
             .lines()
             .find(|line| line.starts_with("workqueue_panics_total") && !line.ends_with(" 0"));
         if let Some(line) = panicked {
-            self.world.violate(format_args!("a controller panicked: {line}"));
+            self.world
+                .violate(format_args!("a controller panicked: {line}"));
         }
     }
 

@@ -233,7 +233,11 @@ impl History {
             }
             store::Change::Delete { .. } => match self.objects.remove(&place) {
                 Some(old) => (Some(old), None),
-                None => return Err(format!("{place} went at {revision} though it was not there")),
+                None => {
+                    return Err(format!(
+                        "{place} went at {revision} though it was not there"
+                    ));
+                }
             },
         };
         Ok(Change {
@@ -295,7 +299,9 @@ impl History {
 
     /// Every object there is.
     pub fn objects(&self) -> impl Iterator<Item = (&Place, &Arc<Object>)> {
-        self.objects.iter().map(|(place, object)| (&**place, object))
+        self.objects
+            .iter()
+            .map(|(place, object)| (&**place, object))
     }
 
     /// All changes of a kind, in order.

@@ -55,8 +55,7 @@ pub struct Running {
 impl Running {
     /// Runs something in the process.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.supervisor
-            .spawn("request", Importance::Ordinary, work);
+        self.supervisor.spawn("request", Importance::Ordinary, work);
     }
 }
 
@@ -91,7 +90,9 @@ impl Host {
             match self.try_start().await {
                 Ok(()) => return,
                 Err(Trouble::Disk(why)) => {
-                    world.trace.note(format_args!("server does not start: {why}"));
+                    world
+                        .trace
+                        .note(format_args!("server does not start: {why}"));
                     world.clock.sleep(Duration::from_millis(500)).await;
                 }
                 Err(Trouble::Wrong(why)) => return world.violate(why),
@@ -135,7 +136,10 @@ impl Host {
         let store = Embedded::open_on(disk, world.clock.clone(), world.rng.fork(), options).await;
         let store = Arc::new(store.map_err(|error| match error {
             OpenError::Io { .. } => Trouble::Disk(client::chain(&error)),
-            error => Trouble::Wrong(format!("the store does not open: {}", client::chain(&error))),
+            error => Trouble::Wrong(format!(
+                "the store does not open: {}",
+                client::chain(&error)
+            )),
         })?);
         let outcome = self.start_on(&store).await;
         if outcome.is_err() {
@@ -158,7 +162,11 @@ impl Host {
             .await
             .map_err(|status| Trouble::Disk(status.message))?;
         supervisor.spawn("feed", Importance::Essential, feed);
-        supervisor.spawn("truth", Importance::Essential, follow(world.clone(), store.clone()));
+        supervisor.spawn(
+            "truth",
+            Importance::Essential,
+            follow(world.clone(), store.clone()),
+        );
         let anybody = Arc::new(Anybody);
         let server = Arc::new(Server::new(
             registry,
@@ -276,7 +284,14 @@ fn registry(world: &World, store: Arc<dyn Store>) -> Registry {
     let hooks = Hooks::default().with("", "services", allocator);
     let kinds = api::kinds().map(Ref::Static);
     let chain = Chain::new(vec![Box::new(Lifecycle)]);
-    Registry::new(store, world.clock.clone(), world.rng.fork(), chain, hooks, kinds)
+    Registry::new(
+        store,
+        world.clock.clone(),
+        world.rng.fork(),
+        chain,
+        hooks,
+        kinds,
+    )
 }
 
 /// Makes what every cluster has, again and again until it is there.
@@ -289,10 +304,14 @@ pub async fn bootstrap(world: &World, host: &Host) {
             };
             let user = auth::User::new("system:apiserver", &["system:masters"]);
             let client = Client::new(Arc::new(Loopback::new(running.server.clone(), user)));
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             let gvr = client::Gvr::new("", "v1", "namespaces");
             let body = namespace.to_string().into();
-            let made = client.resource(gvr, false).create(body, &Default::default()).await;
+            let made = client
+                .resource(gvr, false)
+                .create(body, &Default::default())
+                .await;
             match made {
                 Ok(_) => break,
                 Err(error) if error.is_already_exists() => break,

@@ -27,7 +27,9 @@ struct Inner {
     open: BTreeMap<u64, Arc<Ops>>,
     /// Acknowledged, and not yet seen in the history.
     acknowledged: BTreeMap<u64, Arc<Ops>>,
-    /// What the history has, as far as somebody asked for it.
+    /// Found in the history while their outcome was open, and where.
+    matched: BTreeMap<u64, (u64, Arc<Ops>)>,
+    /// What the history has.
     happened: BTreeMap<u64, Arc<Ops>>,
     /// The newest revision that was acknowledged.
     newest: u64,
@@ -87,20 +89,33 @@ impl Ledger {
 
 impl Inner {
     fn acknowledge(&mut self, id: u64, revision: u64) {
-        let open = self.open.remove(&id);
         self.newest = self.newest.max(revision);
-        let happened = self.happened.get(&revision);
-        // What was taken for this one's commit may have been another's of the
-        // same content, and what was taken for the other's, this one's.
-        let Some(ops) = open.or_else(|| happened.cloned()) else {
-            self.violation = Some(format!(
-                "commit {revision} was acknowledged, but what it wrote happened at another revision"
-            ));
-            return;
+        let ops = match self.open.get(&id).cloned() {
+            Some(ops) => ops,
+            None => match self.matched.remove(&id) {
+                Some((at, _)) if at == revision => return,
+                Some((at, ops)) => {
+                    self.pass_on(at, &ops, "acknowledged at another revision");
+                    ops
+                }
+                None => return,
+            },
         };
-        if ops.values().all(Option::is_none) || happened.is_some_and(|happened| agrees(&ops, happened)) {
-            return;
+        if self
+            .happened
+            .get(&revision)
+            .is_some_and(|done| agrees(&ops, done))
+        {
+            // What was taken for this commit's was another's of the same content.
+            self.open.remove(&id);
+        } else if ops.values().any(Option::is_some) || revision > self.seen {
+            self.open.remove(&id);
+            self.expect(revision, ops);
         }
+        // What deletes only may have found nothing, and have made no commit.
+    }
+
+    fn expect(&mut self, revision: u64, ops: Arc<Ops>) {
         if revision <= self.seen {
             self.violation = Some(format!(
                 "commit {revision} was acknowledged, but the history has something else there: {}",
@@ -112,37 +127,55 @@ impl Inner {
     }
 
     fn refuse(&mut self, id: u64) {
-        if self.open.remove(&id).is_none() {
-            self.violation = Some(format!("write {id} was refused, but it happened"));
+        if self.open.remove(&id).is_none()
+            && let Some((revision, ops)) = self.matched.remove(&id)
+        {
+            self.pass_on(revision, &ops, "refused");
+        }
+    }
+
+    /// A commit was taken for a write that did not make it: then another one of
+    /// the same content did.
+    fn pass_on(&mut self, revision: u64, ops: &Arc<Ops>, what: &str) {
+        match self.take_open(ops) {
+            Some((id, ops)) => drop(self.matched.insert(id, (revision, ops))),
+            None => {
+                self.violation = Some(format!(
+                    "a write was {what}, but it happened at {revision}: {}",
+                    places(ops)
+                ));
+            }
         }
     }
 
     fn step(&mut self, step: &Step, raw: &Ops) -> Result<(), String> {
         let revision = step.revision;
         self.seen = revision;
-        if let Some((lost, ops)) = self.acknowledged.first_key_value()
+        while let Some((lost, ops)) = self.acknowledged.first_key_value()
             && *lost < revision
         {
-            return Err(format!(
-                "commit {lost} was acknowledged, but it is not in the history: {}",
-                places(ops)
-            ));
+            if ops.values().any(Option::is_some) {
+                return Err(format!(
+                    "commit {lost} was acknowledged, but it is not in the history: {}",
+                    places(ops)
+                ));
+            }
+            self.acknowledged.pop_first();
         }
-        let asked = match self.acknowledged.remove(&revision) {
-            Some(ops) if agrees(&ops, raw) => Some(ops),
-            Some(ops) => {
+        self.happened.insert(revision, Arc::new(raw.clone()));
+        match self.acknowledged.remove(&revision) {
+            Some(ops) if agrees(&ops, raw) => return Ok(()),
+            Some(ops) if ops.values().any(Option::is_some) => {
                 return Err(format!(
                     "commit {revision} should have changed {}, but changed {}",
                     places(&ops),
                     places(raw)
                 ));
             }
-            None => self.take_open(raw),
-        };
-        match asked {
-            Some(_) => {
-                self.happened.insert(revision, Arc::new(raw.clone()));
-            }
+            _ => {}
+        }
+        match self.take_open(raw) {
+            Some((id, ops)) => drop(self.matched.insert(id, (revision, ops))),
             None if is_expiry(step) => {}
             None => {
                 return Err(format!(
@@ -154,20 +187,21 @@ impl Inner {
         Ok(())
     }
 
-    fn take_open(&mut self, raw: &Ops) -> Option<Arc<Ops>> {
+    fn take_open(&mut self, raw: &Ops) -> Option<(u64, Arc<Ops>)> {
         let id = self
             .open
             .iter()
             .find(|(_, ops)| agrees(ops, raw))
             .map(|(id, _)| *id)?;
-        self.open.remove(&id)
+        Some((id, self.open.remove(&id)?))
     }
 }
 
 /// Whether a commit did what was asked. Deleting what does not exist is asked
 /// for and does nothing.
 fn agrees(asked: &Ops, done: &Ops) -> bool {
-    done.iter().all(|(key, value)| asked.get(key) == Some(value))
+    done.iter()
+        .all(|(key, value)| asked.get(key) == Some(value))
         && asked
             .iter()
             .all(|(key, value)| value.is_none() || done.contains_key(key))

@@ -71,7 +71,9 @@ impl Nemesis {
             (odds.clock_jump, Trouble::ClockJump),
             (odds.compaction, Trouble::Compaction),
         ];
-        let mut left = self.rng.below(weights.iter().map(|(weight, _)| weight).sum());
+        let mut left = self
+            .rng
+            .below(weights.iter().map(|(weight, _)| weight).sum());
         weights.into_iter().find_map(|(weight, trouble)| {
             if left < weight {
                 return Some(trouble);
@@ -142,7 +144,9 @@ impl Nemesis {
         network.cut(&machine, true);
         self.spawn(async move {
             world.clock.sleep(length).await;
-            world.trace.note(format_args!("{machine} is connected again"));
+            world
+                .trace
+                .note(format_args!("{machine} is connected again"));
             network.cut(&machine, false);
         });
     }
@@ -163,7 +167,9 @@ impl Nemesis {
             && let Err(error) = running.store.compact(Revision(at)).await
         {
             let error = client::chain(&error);
-            self.world.trace.note(format_args!("compaction at {at}: {error}"));
+            self.world
+                .trace
+                .note(format_args!("compaction at {at}: {error}"));
         }
     }
 

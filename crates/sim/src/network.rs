@@ -192,7 +192,9 @@ impl Line {
                 Some(Ok(Err(error))) => {
                     return world.violate(format_args!("{path}: {}", client::chain(&error)));
                 }
-                Some(Err(_)) => return world.violate(format_args!("the server panicked at {path}")),
+                Some(Err(_)) => {
+                    return world.violate(format_args!("the server panicked at {path}"));
+                }
                 None => return,
             };
             let mut response = tap.note(response);
@@ -212,7 +214,10 @@ impl Line {
         } else {
             self.rng.below(millis / 20 + 1)
         };
-        self.world.clock.sleep(Duration::from_millis(delay)).await;
+        // Nothing takes no time: who runs in circles does not do so for ever.
+        let micros = 500 + self.rng.below(2500);
+        let delay = Duration::from_millis(delay) + Duration::from_micros(micros);
+        self.world.clock.sleep(delay).await;
     }
 
     async fn wait_in_vain(&self) {
@@ -248,7 +253,11 @@ impl Way {
                 let event = events.next().await;
                 let broken = |way| Some((Err(TransportError::Body("broken".into())), (None, way)));
                 let Some(Ok(event)) = event else {
-                    return if way.rng.chance(0.5) { None } else { broken(way) };
+                    return if way.rng.chance(0.5) {
+                        None
+                    } else {
+                        broken(way)
+                    };
                 };
                 if !way.passes().await {
                     return broken(way);
@@ -274,12 +283,17 @@ impl Way {
         let clock = &self.world.clock;
         if self.rng.chance(0.05) {
             let millis = odds.delay_max.as_millis() as u64;
-            clock.sleep(Duration::from_millis(self.rng.below(millis + 1))).await;
-        }
-        if self.rng.chance(odds.watch_stall) {
-            clock.sleep(PATIENCE.mul_f64(self.rng.unit())).await;
+            clock
+                .sleep(Duration::from_millis(self.rng.below(millis + 1)))
+                .await;
         }
         let since = clock.now();
+        if self.rng.chance(odds.watch_stall) {
+            let stall = PATIENCE.mul_f64(self.rng.unit());
+            while self.network.odds().watch_stall > 0.0 && clock.since(since) < stall {
+                clock.sleep(Duration::from_millis(500)).await;
+            }
+        }
         while self.network.is_cut(&self.machine) {
             if clock.since(since) > PATIENCE {
                 return false;
@@ -353,7 +367,9 @@ impl Tap {
     fn refused(&self, bytes: &Bytes) {
         let status = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
         if matches!(status["code"].as_u64(), Some(422 | 500..)) {
-            self.world.trace.note(format_args!("  {}", status["message"]));
+            self.world
+                .trace
+                .note(format_args!("  {}", status["message"]));
         }
     }
 

@@ -71,7 +71,10 @@ impl Node {
         if slot.is_some() {
             return;
         }
-        self.inner.world.trace.note(format_args!("{} runs", self.name));
+        self.inner
+            .world
+            .trace
+            .note(format_args!("{} runs", self.name));
         let supervisor = Supervisor::new(self.name.clone());
         let identity = format!("system:node:{}", self.name);
         let client = self
@@ -100,7 +103,10 @@ impl Node {
     pub async fn stop(&self) {
         let supervisor = self.kubelet().take();
         if let Some(supervisor) = supervisor {
-            self.inner.world.trace.note(format_args!("{} stops", self.name));
+            self.inner
+                .world
+                .trace
+                .note(format_args!("{} stops", self.name));
             supervisor.shutdown(Duration::from_secs(1)).await;
         }
     }

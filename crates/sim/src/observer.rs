@@ -49,8 +49,18 @@ impl Observer {
     pub fn start(world: &World, network: &Network, supervisor: &Supervisor) -> Self {
         let client = network.client(world, "tower", "observer");
         let clock = world.clock.clone();
-        let factory = Factory::new(client, clock, world.rng.fork(), supervisor.child("observer"));
-        let follow = |(group, version, resource, namespaced): &(&'static str, &'static str, &'static str, bool)| {
+        let factory = Factory::new(
+            client,
+            clock,
+            world.rng.fork(),
+            supervisor.child("observer"),
+        );
+        let follow = |(group, version, resource, namespaced): &(
+            &'static str,
+            &'static str,
+            &'static str,
+            bool,
+        )| {
             let gvr = Gvr::new(*group, *version, *resource);
             let group = if group.is_empty() { "core" } else { group };
             let informer = factory.projected(gvr, *namespaced, Default::default(), see);
@@ -84,7 +94,10 @@ impl Observer {
                     None => wrong.push(format!("an informer lacks {place}")),
                 }
             }
-            wrong.extend(seen.into_keys().map(|place| format!("an informer keeps {place}")));
+            wrong.extend(
+                seen.into_keys()
+                    .map(|place| format!("an informer keeps {place}")),
+            );
         }
         wrong
     }

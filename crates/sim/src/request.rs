@@ -38,10 +38,7 @@ pub struct Aim {
 impl Aim {
     /// Reads a request.
     pub fn of(request: &Request) -> Self {
-        let (path, query) = request
-            .path
-            .split_once('?')
-            .unwrap_or((&request.path, ""));
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let query = Query(query);
         let (place, subresource) = place(path);
         let is_watch = query.get("watch") == Some("true");

@@ -86,7 +86,13 @@ impl Scenario {
     /// What a seed decides.
     pub fn draw(seed: u64) -> Self {
         let rng = Rng::seeded(seed);
-        let some = |value: f64| if rng.chance(0.6) { value * rng.unit() } else { 0.0 };
+        let some = |value: f64| {
+            if rng.chance(0.6) {
+                value * rng.unit()
+            } else {
+                0.0
+            }
+        };
         let odds = Odds {
             request_lost: some(0.1),
             answer_lost: some(0.1),

@@ -66,7 +66,13 @@ struct List {
 
 impl Taps {
     /// A watch began; after a revision, or with what there is.
-    pub fn open(&mut self, who: String, selection: Selection, after: Option<u64>, history: &History) -> u64 {
+    pub fn open(
+        &mut self,
+        who: String,
+        selection: Selection,
+        after: Option<u64>,
+        history: &History,
+    ) -> u64 {
         let position = after.map(|after| {
             let changes = history.changes(&selection.kind);
             changes.partition_point(|change| change.revision <= after)
@@ -199,7 +205,11 @@ impl Stream {
     fn check_initial(&mut self, said: &Said, history: &History) -> Result<(), String> {
         match said.kind {
             EventType::Added => {
-                if self.initial.insert(said.place.clone(), said.revision).is_some() {
+                if self
+                    .initial
+                    .insert(said.place.clone(), said.revision)
+                    .is_some()
+                {
                     return Err(format!("{} was told twice at its start", said.place));
                 }
                 Ok(())
@@ -220,7 +230,12 @@ impl Stream {
         }
     }
 
-    fn check_next(&mut self, said: &Said, mut position: usize, history: &History) -> Result<(), String> {
+    fn check_next(
+        &mut self,
+        said: &Said,
+        mut position: usize,
+        history: &History,
+    ) -> Result<(), String> {
         if said.revision < self.last {
             return Err(format!("{} came after {}", said.revision, self.last));
         }
@@ -233,7 +248,9 @@ impl Stream {
             let Some(expected) = self.selection.meaning(change) else {
                 continue;
             };
-            if (expected, &*change.place, change.revision) == (said.kind, &said.place, said.revision) {
+            if (expected, &*change.place, change.revision)
+                == (said.kind, &said.place, said.revision)
+            {
                 self.position = Some(position);
                 return Ok(());
             }

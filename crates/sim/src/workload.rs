@@ -90,7 +90,9 @@ impl Workload {
             let Some(deed) = self.choose() else { continue };
             if let Err(error) = self.act(deed).await {
                 let error = client::chain(&error);
-                self.world.trace.note(format_args!("user {deed:?}: {error}"));
+                self.world
+                    .trace
+                    .note(format_args!("user {deed:?}: {error}"));
             }
         }
     }
@@ -113,19 +115,23 @@ impl Workload {
             Deed::Deploy => create(&deployments, manifest::deployment(&self.rng, app)).await,
             Deed::Scale => {
                 let replicas = self.rng.below(7);
-                self.merge(&deployments, app, json!({"spec": {"replicas": replicas}})).await
+                self.merge(&deployments, app, json!({"spec": {"replicas": replicas}}))
+                    .await
             }
             Deed::Roll => {
                 let template = manifest::template(&self.rng, app);
-                self.merge(&deployments, app, json!({"spec": {"template": template}})).await
+                self.merge(&deployments, app, json!({"spec": {"template": template}}))
+                    .await
             }
             Deed::Strategy => {
                 let strategy = manifest::strategy(&self.rng);
-                self.merge(&deployments, app, json!({"spec": {"strategy": strategy}})).await
+                self.merge(&deployments, app, json!({"spec": {"strategy": strategy}}))
+                    .await
             }
             Deed::Pause => {
                 let paused = self.rng.chance(0.5);
-                self.merge(&deployments, app, json!({"spec": {"paused": paused}})).await
+                self.merge(&deployments, app, json!({"spec": {"paused": paused}}))
+                    .await
             }
             Deed::DeleteDeployment => self.delete(&deployments, app).await,
             Deed::Serve => {
@@ -172,7 +178,11 @@ impl Workload {
             return Ok(());
         };
         let options = DeleteOptions {
-            grace_period_seconds: self.rng.choose(&[None, None, Some(0), Some(5)]).copied().flatten(),
+            grace_period_seconds: self
+                .rng
+                .choose(&[None, None, Some(0), Some(5)])
+                .copied()
+                .flatten(),
             uid: self.rng.chance(0.5).then_some(uid),
             ..DeleteOptions::default()
         };
@@ -186,7 +196,8 @@ impl Workload {
             return Ok(());
         };
         let app = self.one_of(&["x", "y", "z", "free"]);
-        self.merge(&pods, &name, json!({"metadata": {"labels": {"app": app}}})).await
+        self.merge(&pods, &name, json!({"metadata": {"labels": {"app": app}}}))
+            .await
     }
 
     async fn cordon(&self) -> Outcome {
@@ -213,11 +224,17 @@ impl Workload {
         let mut next = found;
         next["data"]["count"] = json!((count + 1).to_string());
         let body = next.to_string().into();
-        maps.replace("counter", "", body, &Default::default()).await.map(drop)
+        maps.replace("counter", "", body, &Default::default())
+            .await
+            .map(drop)
     }
 
     async fn delete(&self, resource: &Resource, name: &str) -> Outcome {
-        let mut policies = vec![None, Some(Propagation::Background), Some(Propagation::Foreground)];
+        let mut policies = vec![
+            None,
+            Some(Propagation::Background),
+            Some(Propagation::Foreground),
+        ];
         if self.scenario().orphaning {
             policies.push(Some(Propagation::Orphan));
         }
@@ -230,7 +247,10 @@ impl Workload {
 
     async fn merge(&self, resource: &Resource, name: &str, change: Value) -> Outcome {
         let patch = Patch::Merge(change);
-        resource.patch(name, "", &patch, &Default::default()).await.map(drop)
+        resource
+            .patch(name, "", &patch, &Default::default())
+            .await
+            .map(drop)
     }
 
     /// Some pod of a namespace and its uid.
@@ -276,7 +296,11 @@ pub async fn settle(world: &World, client: &Client) {
             let deployments = resource(client, "apps/v1", "deployments", &namespace);
             let change = json!({"spec": {"paused": null, "replicas": 2}});
             let patch = Patch::Merge(change);
-            gone_is_fine(deployments.patch(&name, "", &patch, &Default::default()).await)?;
+            gone_is_fine(
+                deployments
+                    .patch(&name, "", &patch, &Default::default())
+                    .await,
+            )?;
         }
         for (kind, api_version, plural) in [
             ("apps/replicasets", "apps/v1", "replicasets"),

@@ -19,19 +19,47 @@ fn check(seed: u64) {
     );
 }
 
+/// Seeds that failed once, and what they found.
+const FOUND: [(u64, &str); 4] = [
+    (
+        11,
+        "a set waited for ever for a pod that had come and gone unseen",
+    ),
+    (
+        14,
+        "old sets were lowered because of pods that were going already",
+    ),
+    (
+        17,
+        "a rollout that became a replacement of another size stopped; checkpoints in a circle",
+    ),
+    (50, "the slices of a Service that went alone may stay"),
+];
+
 #[test]
 fn everything_holds_under_many_seeds() {
     if let Some(seed) = number("SIM_SEED") {
         return check(seed);
     }
-    for seed in 1..=number("SIM_SEEDS").unwrap_or(12) {
+    for seed in 1..=number("SIM_SEEDS").unwrap_or(8) {
+        check(seed);
+    }
+}
+
+#[test]
+fn what_was_found_once_holds() {
+    if number("SIM_SEED").is_some() {
+        return;
+    }
+    for (seed, found) in FOUND {
+        println!("{found}:");
         check(seed);
     }
 }
 
 #[test]
 fn a_seed_always_gives_the_same_run() {
-    let (one, two) = (sim::run(1000), sim::run(1000));
+    let (one, two) = (sim::run(17), sim::run(17));
     if let Some((one, two)) = one
         .summary
         .tail

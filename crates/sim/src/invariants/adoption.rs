@@ -21,7 +21,8 @@ impl Invariant for Adoption {
             }
             let Some(old) = &change.old else { continue };
             let (before, after) = (old.controller_uid(), new.controller_uid());
-            if !before.is_empty() && !after.is_empty() && before != after && old.uid() == new.uid() {
+            if !before.is_empty() && !after.is_empty() && before != after && old.uid() == new.uid()
+            {
                 return Err(format!("{} went from {before} to {after}", change.place));
             }
         }

@@ -17,7 +17,11 @@ impl Invariant for Allocations {
 
     fn step(&mut self, view: &View<'_>, step: &Step) -> Result<(), String> {
         let concerns = |kind: &str| matches!(kind, "core/services" | ADDRESSES | PORTS);
-        if !step.changes.iter().any(|change| concerns(&change.place.kind)) {
+        if !step
+            .changes
+            .iter()
+            .any(|change| concerns(&change.place.kind))
+        {
             return Ok(());
         }
         let mut held = BTreeMap::new();
@@ -38,8 +42,12 @@ impl Invariant for Allocations {
             for thing in things(service) {
                 match held.remove(&thing) {
                     Some(holder) if holder == name => {}
-                    Some(holder) => return Err(format!("{name} has {thing}, which {holder} holds")),
-                    None => return Err(format!("{name} has {thing}, which nobody or another holds")),
+                    Some(holder) => {
+                        return Err(format!("{name} has {thing}, which {holder} holds"));
+                    }
+                    None => {
+                        return Err(format!("{name} has {thing}, which nobody or another holds"));
+                    }
                 }
             }
         }

@@ -11,7 +11,10 @@ impl Invariant for Bindings {
     }
 
     fn step(&mut self, _: &View<'_>, step: &Step) -> Result<(), String> {
-        let pods = step.changes.iter().filter(|change| change.place.kind == "core/pods");
+        let pods = step
+            .changes
+            .iter()
+            .filter(|change| change.place.kind == "core/pods");
         for change in pods {
             let (Some(old), Some(new)) = (&change.old, &change.new) else {
                 continue;

@@ -43,7 +43,9 @@ fn check(view: &View<'_>, node: &str) -> Result<(), String> {
     }
     let sum: i64 = asked.values().sum();
     if sum > MILLI_CPU {
-        return Err(format!("{node} has {MILLI_CPU}m and shall give {sum}m: {asked:?}"));
+        return Err(format!(
+            "{node} has {MILLI_CPU}m and shall give {sum}m: {asked:?}"
+        ));
     }
     Ok(())
 }

@@ -23,7 +23,11 @@ impl Invariant for Counter {
                 return Err("the counter is gone".to_owned());
             };
             let count: u64 = new.text("/data/count").parse().unwrap_or(u64::MAX);
-            let expected = if change.old.is_some() { self.last + 1 } else { 0 };
+            let expected = if change.old.is_some() {
+                self.last + 1
+            } else {
+                0
+            };
             if count != expected {
                 return Err(format!("the counter went from {} to {count}", self.last));
             }

@@ -21,7 +21,11 @@ impl Invariant for Deployments {
             // A set that is adopted may be like one that was made meanwhile.
             return Ok(());
         }
-        for change in step.changes.iter().filter(|change| change.place.kind == SETS) {
+        for change in step
+            .changes
+            .iter()
+            .filter(|change| change.place.kind == SETS)
+        {
             let Some(new) = change.new.as_ref().filter(|_| change.old.is_none()) else {
                 continue;
             };
@@ -31,7 +35,10 @@ impl Invariant for Deployments {
                     && other.controller_uid() == new.controller_uid()
                     && template(other) == template(new)
                 {
-                    return Err(format!("{} and {place} have the same template", change.place));
+                    return Err(format!(
+                        "{} and {place} have the same template",
+                        change.place
+                    ));
                 }
             }
         }
@@ -64,30 +71,50 @@ fn check(view: &View<'_>, place: &Place, deployment: &Object) -> Result<(), Stri
         let size = set.number("/spec/replicas");
         let expected = if set.uid() == newest.uid() { wanted } else { 0 };
         if size != expected {
-            return Err(format!("{set_place} of {place} has size {size} and not {expected}"));
+            return Err(format!(
+                "{set_place} of {place} has size {size} and not {expected}"
+            ));
         }
     }
-    let limit = deployment.at("/spec/revisionHistoryLimit").as_u64().unwrap_or(10) as usize;
+    let limit = deployment
+        .at("/spec/revisionHistoryLimit")
+        .as_u64()
+        .unwrap_or(10) as usize;
     if sets.len() > limit + 1 {
-        return Err(format!("{place} keeps {} old ReplicaSets of {limit}", sets.len() - 1));
+        return Err(format!(
+            "{place} keeps {} old ReplicaSets of {limit}",
+            sets.len() - 1
+        ));
     }
     let pods = view.history.all("core/pods");
     let pods = pods.filter(|(_, pod)| pod.controller_uid() == newest.uid() && !is_finished(pod));
     let ready = pods.filter(|(_, pod)| pod.has_condition("Ready") && !pod.is_deleting());
     let ready = i64::try_from(ready.count()).unwrap_or(i64::MAX);
     if ready != wanted {
-        return Err(format!("{place} wants {wanted} pods, and {ready} are ready"));
+        return Err(format!(
+            "{place} wants {wanted} pods, and {ready} are ready"
+        ));
     }
-    for field in ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"] {
+    for field in [
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+    ] {
         let said = deployment.number(&format!("/status/{field}"));
         if said != wanted {
             return Err(format!("{place} says {field} {said} and wants {wanted}"));
         }
     }
-    let progressing = deployment.items("/status/conditions").iter().find(|c| c["type"] == "Progressing");
+    let progressing = deployment
+        .items("/status/conditions")
+        .iter()
+        .find(|c| c["type"] == "Progressing");
     match progressing {
         Some(condition) if condition["reason"] == "NewReplicaSetAvailable" => Ok(()),
-        other => Err(format!("{place} is complete, and says of its progress {other:?}")),
+        other => Err(format!(
+            "{place} is complete, and says of its progress {other:?}"
+        )),
     }
 }
 
@@ -98,7 +125,10 @@ fn template(set: &Object) -> Value {
 
 fn bare(template: &Value) -> Value {
     let mut template = template.clone();
-    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+    if let Some(labels) = template
+        .pointer_mut("/metadata/labels")
+        .and_then(Value::as_object_mut)
+    {
         labels.remove("pod-template-hash");
     }
     template

@@ -14,18 +14,24 @@ impl Invariant for Generations {
     }
 
     fn step(&mut self, _: &View<'_>, step: &Step) -> Result<(), String> {
-        let counted = step.changes.iter().filter(|change| COUNTED.contains(&change.place.kind.as_str()));
+        let counted = step
+            .changes
+            .iter()
+            .filter(|change| COUNTED.contains(&change.place.kind.as_str()));
         for change in counted {
             let Some(new) = &change.new else { continue };
             let generation = new.number("/metadata/generation");
             let observed = new.number("/status/observedGeneration");
             if observed > generation {
-                return Err(format!("{} of {generation} was observed as {observed}", change.place));
+                return Err(format!(
+                    "{} of {generation} was observed as {observed}",
+                    change.place
+                ));
             }
             let Some(old) = &change.old else { continue };
             let before = old.number("/metadata/generation");
-            let is_changed = old.at("/spec") != new.at("/spec")
-                || (!old.is_deleting() && new.is_deleting());
+            let is_changed =
+                old.at("/spec") != new.at("/spec") || (!old.is_deleting() && new.is_deleting());
             if generation != before + i64::from(is_changed) {
                 return Err(format!(
                     "{} went from generation {before} to {generation}",
@@ -41,7 +47,8 @@ impl Invariant for Generations {
 
     fn rest(&mut self, view: &View<'_>) -> Result<(), String> {
         for (place, object) in COUNTED.iter().flat_map(|kind| view.history.all(kind)) {
-            if object.number("/status/observedGeneration") != object.number("/metadata/generation") {
+            if object.number("/status/observedGeneration") != object.number("/metadata/generation")
+            {
                 return Err(format!("{place} is not observed"));
             }
         }

@@ -16,7 +16,11 @@ impl Invariant for Identity {
             let (Some(old), Some(new)) = (&change.old, &change.new) else {
                 continue;
             };
-            for field in ["/metadata/uid", "/metadata/name", "/metadata/creationTimestamp"] {
+            for field in [
+                "/metadata/uid",
+                "/metadata/name",
+                "/metadata/creationTimestamp",
+            ] {
                 if old.text(field) != new.text(field) {
                     return Err(format!(
                         "{field} of {} went from {:?} to {:?}",

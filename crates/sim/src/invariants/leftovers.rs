@@ -12,7 +12,11 @@ impl Invariant for Leftovers {
     }
 
     fn rest(&mut self, view: &View<'_>) -> Result<(), String> {
-        let uids: BTreeSet<&str> = view.history.objects().map(|(_, object)| object.uid()).collect();
+        let uids: BTreeSet<&str> = view
+            .history
+            .objects()
+            .map(|(_, object)| object.uid())
+            .collect();
         for (place, object) in view.history.objects() {
             if place.kind == "core/events" || place.kind == "allocations/nodeports" {
                 continue;
@@ -21,7 +25,10 @@ impl Invariant for Leftovers {
                 return Err(format!("{place} is still on its way out"));
             }
             if !place.namespace.is_empty()
-                && view.history.get("core/namespaces", "", &place.namespace).is_none()
+                && view
+                    .history
+                    .get("core/namespaces", "", &place.namespace)
+                    .is_none()
             {
                 return Err(format!("{place} has no namespace"));
             }

@@ -79,10 +79,13 @@ fn is_finished(pod: &Object) -> bool {
 
 /// What a pod asks of a node, in thousandths of a core.
 fn milli_cpu(pod: &Object) -> i64 {
-    let asked = pod.items("/spec/containers").iter().filter_map(|container| {
-        let cpu = container.pointer("/resources/requests/cpu")?.as_str()?;
-        cpu.strip_suffix('m')?.parse::<i64>().ok()
-    });
+    let asked = pod
+        .items("/spec/containers")
+        .iter()
+        .filter_map(|container| {
+            let cpu = container.pointer("/resources/requests/cpu")?.as_str()?;
+            cpu.strip_suffix('m')?.parse::<i64>().ok()
+        });
     asked.sum()
 }
 
@@ -106,6 +109,10 @@ fn fence(deployment: &Value) -> (i64, i64) {
     let rolling = &spec["strategy"]["rollingUpdate"];
     let surge = scaled(&rolling["maxSurge"], replicas, true);
     let unavailable = scaled(&rolling["maxUnavailable"], replicas, false);
-    let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
+    let unavailable = if surge == 0 && unavailable == 0 {
+        1
+    } else {
+        unavailable
+    };
     (replicas + surge, (replicas - unavailable).max(0))
 }

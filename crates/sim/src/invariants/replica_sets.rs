@@ -19,13 +19,18 @@ impl Invariant for ReplicaSets {
                 .collect();
             let wanted = set.number("/spec/replicas");
             if pods.len() as i64 != wanted {
-                return Err(format!("{place} wants {wanted} pods and has {}", pods.len()));
+                return Err(format!(
+                    "{place} wants {wanted} pods and has {}",
+                    pods.len()
+                ));
             }
             let labels = set.at("/spec/selector/matchLabels").as_object().cloned();
             for (pod_place, pod) in pods {
                 let mut labels = labels.iter().flatten();
                 if !labels.all(|(key, value)| pod.label(key) == value.as_str()) {
-                    return Err(format!("{place} keeps {pod_place}, which it does not select"));
+                    return Err(format!(
+                        "{place} keeps {pod_place}, which it does not select"
+                    ));
                 }
             }
         }

@@ -17,10 +17,16 @@ impl Invariant for Surge {
     }
 
     fn step(&mut self, view: &View<'_>, step: &Step) -> Result<(), String> {
-        let sets = step.changes.iter().filter(|change| change.place.kind == SETS);
+        let sets = step
+            .changes
+            .iter()
+            .filter(|change| change.place.kind == SETS);
         for change in sets {
             let Some(new) = &change.new else { continue };
-            let before = change.old.as_ref().map_or(0, |old| old.number("/spec/replicas"));
+            let before = change
+                .old
+                .as_ref()
+                .map_or(0, |old| old.number("/spec/replicas"));
             let after = new.number("/spec/replicas");
             let versions = versions(view, change, new);
             if versions.is_empty() {
@@ -39,7 +45,10 @@ impl Invariant for Surge {
 
 /// The versions of a set's deployment on which the controller may act.
 fn versions(view: &View<'_>, change: &Change, set: &Object) -> Vec<Arc<Value>> {
-    let Some(owner) = set.controller().filter(|owner| owner["kind"] == "Deployment") else {
+    let Some(owner) = set
+        .controller()
+        .filter(|owner| owner["kind"] == "Deployment")
+    else {
         return Vec::new();
     };
     let name = owner["name"].as_str().unwrap_or_default();
@@ -49,7 +58,10 @@ fn versions(view: &View<'_>, change: &Change, set: &Object) -> Vec<Arc<Value>> {
     versions
 }
 
-fn siblings<'a>(view: &'a View<'_>, set: &'a Object) -> impl Iterator<Item = (&'a Place, &'a Arc<Object>)> {
+fn siblings<'a>(
+    view: &'a View<'_>,
+    set: &'a Object,
+) -> impl Iterator<Item = (&'a Place, &'a Arc<Object>)> {
     let uid = set.controller_uid();
     view.history
         .all(SETS)
@@ -62,11 +74,17 @@ fn check_surge(
     set: &Object,
     versions: &[Arc<Value>],
 ) -> Result<(), String> {
-    let allowed = versions.iter().map(|version| fence(version).0).max().unwrap_or(i64::MAX);
-    let sum: i64 = siblings(view, set)
-        .map(|(_, other)| other.number("/spec/replicas"))
-        .sum();
+    let allowed = versions
+        .iter()
+        .map(|version| fence(version).0)
+        .max()
+        .unwrap_or(i64::MAX);
     let own = set.number("/spec/replicas");
+    let others = siblings(view, set).filter(|(place, _)| **place != *change.place);
+    let sum: i64 = own
+        + others
+            .map(|(place, other)| known_size(view, place, other))
+            .sum::<i64>();
     // A deployment that was scaled down has more than it wants, and still grows
     // the sets that its new size gives room to.
     if sum > allowed && own > allowed {
@@ -91,6 +109,18 @@ fn check_surge(
     Ok(())
 }
 
+/// The size of a set that its controller counts with at least: nothing if it was
+/// not told of the set.
+fn known_size(view: &View<'_>, place: &Place, set: &Object) -> i64 {
+    let told = view.knowledge.of(place, view.now);
+    let told = told
+        .iter()
+        .filter(|told| told["metadata"]["uid"] == set.uid());
+    let told = told.map(|told| told["spec"]["replicas"].as_i64().unwrap_or(1));
+    told.min()
+        .map_or(0, |size| size.min(set.number("/spec/replicas")))
+}
+
 fn check_available(
     view: &View<'_>,
     change: &Change,
@@ -98,23 +128,39 @@ fn check_available(
     before: i64,
     versions: &[Arc<Value>],
 ) -> Result<(), String> {
-    let required = versions.iter().map(|version| fence(version).1).min().unwrap_or(0);
+    let required = versions
+        .iter()
+        .map(|version| fence(version).1)
+        .min()
+        .unwrap_or(0);
     let (mut left, mut had) = (0, 0);
+    let mut parts = Vec::new();
     for (place, other) in siblings(view, set) {
         let told = view.knowledge.of(place, view.now);
         let available = told
             .iter()
-            .filter_map(|told| told["status"]["availableReplicas"].as_i64());
-        let available = available.max().unwrap_or(0);
+            .map(|told| told["status"]["availableReplicas"].as_i64().unwrap_or(0));
+        let most = available.clone().max().unwrap_or(0);
+        let least = available.min().unwrap_or(0);
         let size = other.number("/spec/replicas");
-        left += available.min(size);
-        had += available.min(if *place == *change.place { before } else { size });
+        parts.push(format!(
+            "{} {size}, {least} to {most} available",
+            place.name
+        ));
+        left += most.min(size);
+        had += least.min(if *place == *change.place {
+            before
+        } else {
+            size
+        });
     }
+    // Pods that are not available may go: they leave as many available as before.
     if left < required && left < had {
         return Err(format!(
-            "{} shrank from {before} to {}: {left} of {required} stay available, {had} were",
+            "{} shrank from {before} to {}: {left} of {required} stay available, {had} were: {}",
             change.place,
-            set.number("/spec/replicas")
+            set.number("/spec/replicas"),
+            parts.join("; ")
         ));
     }
     Ok(())

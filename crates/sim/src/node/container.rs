@@ -89,7 +89,10 @@ impl Containers {
 
     /// What is taken of the node.
     pub fn milli_cpu(&self) -> i64 {
-        self.running.values().map(|container| container.milli_cpu).sum()
+        self.running
+            .values()
+            .map(|container| container.milli_cpu)
+            .sum()
     }
 
     fn free_address(&mut self, node: usize) -> String {

@@ -94,13 +94,17 @@ async fn report(kubelet: &Kubelet, store: &Store<Node>) -> Result<(), Error> {
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
             "lastHeartbeatTime": now, "lastTransitionTime": now}]
     }});
-    nodes.patch_status(name, &Patch::Strategic(status)).await.map(drop)
+    nodes
+        .patch_status(name, &Patch::Strategic(status))
+        .await
+        .map(drop)
 }
 
 fn is_well(node: &Node) -> bool {
     let status = node.status.clone().unwrap_or_default();
-    let has_room = status.allocatable.is_some_and(|room| room.contains_key("cpu"));
+    let has_room = status
+        .allocatable
+        .is_some_and(|room| room.contains_key("cpu"));
     let mut conditions = status.conditions.into_iter().flatten();
-    has_room
-        && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    has_room && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
