@@ -10,10 +10,13 @@ use informer::{Action, BoxError, Reconcile};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use typed::meta::{ObjectMeta, OwnerReference};
 use typed::{PartialObject, Wire};
 
 const ABSENT_MAX: usize = 500;
+/// How long an owner that nobody has seen is left alone.
+const UNSEEN: Duration = Duration::from_secs(10);
 
 /// What the two workers have in common.
 pub(super) struct Collector {
@@ -56,7 +59,7 @@ impl Reconcile<String> for Deleter {
             return Ok(Action::Done);
         };
         self.0.look_at(&node).await?;
-        Ok(Action::Done)
+        Ok(self.0.next_look(uid))
     }
 }
 
@@ -82,6 +85,15 @@ impl Collector {
             graph,
             monitors,
             absent: Mutex::default(),
+        }
+    }
+
+    /// When to look again. An owner that is there, but that no watch has shown yet, may go between
+    /// two watches: nobody would tell of its end.
+    fn next_look(&self, uid: &str) -> Action {
+        match self.graph().get(uid).map(|node| node.place) {
+            Some(Place::Named { .. }) => Action::After(UNSEEN),
+            _ => Action::Done,
         }
     }
 
