@@ -234,4 +234,25 @@ fn images_come_from_a_registry_with_pull_secrets(t: &Scope) {
         outcome.is_ok() && outcome.stdout == format!("{image}\n"),
         "{outcome:?}"
     );
+    // What is pushed runs under its new name; what is exported can be imported.
+    let copy = format!("{}/team/copy:2", registry.address);
+    let outcome = t
+        .cluster
+        .tiphys(&format!("image push {image} {copy} --creds user:secret"));
+    assert!(
+        outcome.is_ok() && outcome.stdout.contains("/team/copy@sha256:"),
+        "{outcome:?}"
+    );
+    t.ready_pod(
+        "copy",
+        &spec("imagePullSecrets: [{name: pull}]").replace(&image, &copy),
+    );
+    let archive = t.cluster.beside("registry/out.tar");
+    for action in ["export --output", "import"] {
+        let image = if action == "import" { "" } else { &image };
+        let outcome = t
+            .cluster
+            .tiphys(&format!("image {action} {} {image}", archive.display()));
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
 }

@@ -147,6 +147,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A layer cannot be packed again.
+    #[error(
+        "pack layer {layer} again; if an earlier version unpacked it, remove the image and bring it anew"
+    )]
+    Export {
+        /// Its diff ID.
+        layer: Digest,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A name was given for an archive that has several images.
     #[error("the archive has {0} images; one name cannot be given to all of them")]
     NameForMany(usize),

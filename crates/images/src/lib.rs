@@ -1,5 +1,5 @@
-//! Images: content store, import, unpacking, snapshots, registries, and the
-//! decision when to pull.
+//! Images: content store, import and export, unpacking, snapshots,
+//! registries, and the decision when to pull.
 //!
 //! The store's API blocks; asynchronous callers run it where blocking is
 //! allowed. Unpacking needs root, `openat2` (Linux 5.6) and a file system with
@@ -11,6 +11,7 @@ pub mod compression;
 pub mod digest;
 pub mod document;
 mod error;
+pub mod export;
 mod image;
 pub mod keyring;
 pub mod pull;

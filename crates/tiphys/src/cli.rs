@@ -82,6 +82,31 @@ pub enum ImageCommand {
         #[arg(required = true)]
         images: Vec<String>,
     },
+    /// Write images as an OCI image layout.
+    Export {
+        /// Names or ids.
+        #[arg(required = true)]
+        images: Vec<String>,
+        /// The archive.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Push an image to a registry.
+    Push {
+        /// Its name or id.
+        image: String,
+        /// The name that it gets there; its own by default.
+        target: Option<String>,
+        /// Mirrors, credentials and certificates of registries.
+        #[arg(long, env = "TIPHYS_PRIVATE_REGISTRY", default_value = REGISTRIES)]
+        private_registry: PathBuf,
+        /// Push as this user, given as user:password.
+        #[arg(short, long, env = "TIPHYS_CREDS", hide_env_values = true)]
+        creds: Option<String>,
+        /// Print the digest only, without progress.
+        #[arg(short, long)]
+        quiet: bool,
+    },
     /// Pull images from their registries.
     Pull {
         /// Their names.

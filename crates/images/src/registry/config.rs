@@ -254,6 +254,16 @@ impl Registries {
         }
     }
 
+    /// Where an image is pushed: the registry itself, in the way in which its
+    /// own entry among the mirrors says.
+    pub(super) fn push_endpoint(&self, reference: &Reference) -> Endpoint {
+        let origin = self.origin(reference);
+        let mut all = self.endpoints(reference).into_iter();
+        let own = all.find(|one| one.authority == origin.authority);
+        let scheme = own.map_or(origin.scheme, |own| own.scheme);
+        Endpoint { scheme, ..origin }
+    }
+
     fn access(&self, authority: &str) -> Option<&Access> {
         self.configs.get(authority).and_then(Option::as_ref)
     }

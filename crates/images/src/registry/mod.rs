@@ -11,6 +11,7 @@ mod config;
 mod download;
 mod error;
 mod http;
+mod push;
 mod resolve;
 mod session;
 

@@ -138,12 +138,14 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Requests go out several at a time: another one may have found it out.
     fn may_be_plain(&self) -> bool {
-        self.endpoint.scheme == Scheme::Either && !self.plain.load(Ordering::Relaxed)
+        self.endpoint.scheme == Scheme::Either
     }
 
     /// One attempt, with the answer to a challenge if there is one.
     async fn once(&self, asked: &Asked<'_>) -> Result<Response<Incoming>, Error> {
+        let used = self.shown().clone();
         let response = self.follow(asked).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
@@ -155,20 +157,13 @@ impl<'a> Session<'a> {
         let Some(answer) = answer else {
             return Ok(response);
         };
-        if !self.show(answer) {
-            // It was shown already and did not do.
+        if used.as_ref() == Some(&answer) {
+            // It was shown and did not do.
             return Ok(response);
         }
+        *self.shown() = Some(answer);
         drop(response);
         self.follow(asked).await
-    }
-
-    /// Remembers what to show; says whether it is new.
-    fn show(&self, answer: String) -> bool {
-        let mut shown = self.shown();
-        let is_new = shown.as_ref() != Some(&answer);
-        *shown = Some(answer);
-        is_new
     }
 
     fn shown(&self) -> std::sync::MutexGuard<'_, Option<String>> {

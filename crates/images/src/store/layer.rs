@@ -17,7 +17,9 @@ use crate::{
     compression,
     digest::{Digest, Verifier},
     error::Error,
+    export,
     source::{Blobs, Layer},
+    tarball::outline::Recorder,
     unpack::{self, Limits, Unpacked},
 };
 
@@ -44,12 +46,16 @@ impl Source<'_> {
             inner: plain,
             left: limits.bytes_max.saturating_add(limits.entries_max * 4096),
         };
-        let mut plain = Verifier::new(bounded);
+        let outline = root.parent().unwrap_or(root);
+        let outline = export::begin_outline(outline).map_err(Error::io("create", outline))?;
+        let mut plain = Recorder::new(Verifier::new(bounded), outline);
         let unpacked =
             unpack::unpack(&mut plain, root, parents, limits).map_err(|source| Error::Unpack {
                 layer: self.diff_id,
                 source,
             })?;
+        let (plain, outline) = plain.finish().map_err(self.unreadable())?;
+        export::end_outline(outline).map_err(Error::io("write the outline in", root))?;
         let (diff_id, _) = plain.finish().map_err(self.unreadable())?;
         let (digest, size) = packed.finish().map_err(self.unreadable())?;
         self.verify(digest, size, diff_id)?;

@@ -3,7 +3,8 @@
 //! Below its directory:
 //! - `index.json`: images by ID, and names; replaced as a whole;
 //! - `blobs/sha256/<hex>`: configurations and manifests;
-//! - `layers/<chain ID>/fs`: unpacked layers, and `meta.json` beside each;
+//! - `layers/<chain ID>/fs`: unpacked layers, with `meta.json` and
+//!   `outline.zst` beside each;
 //! - `holds/<owner>`: layers that somebody uses, whatever the index says;
 //! - `ingest/<n>`: what is being written, or removed. Whoever works there
 //!   holds a lock on it; the rest is swept away;
@@ -13,7 +14,8 @@
 //! A layer appears by a rename, after everything in it is on disk; an image
 //! appears by the rename of the index, after its layers. So a process or a
 //! machine may stop anywhere, and several processes may share a store.
-//! Compressed layers are not kept: a layer is verified while it is unpacked.
+//! Compressed layers are not kept: a layer is verified while it is unpacked,
+//! and can be packed again by its outline.
 
 mod collect;
 mod files;
@@ -31,6 +33,7 @@ use std::{
 
 pub use collect::{Collected, Removed, Usage};
 pub use ingest::{ImportOptions, Imported};
+pub(crate) use work::Work;
 
 use crate::{
     digest::Digest,
@@ -40,6 +43,7 @@ use crate::{
 };
 use files::{Lock, make_directory};
 use index::{Cache, Index};
+use layer::LayerMeta;
 
 const VERSION: &str = "1";
 
@@ -164,11 +168,16 @@ impl Images {
         self.change(|index| index.pin(&image.id, pinned))
     }
 
-    fn layer(&self, chain: &Digest) -> PathBuf {
+    /// The diff ID of a layer, if the layer is there.
+    pub(crate) fn diff_id(&self, chain: &Digest) -> Option<Digest> {
+        LayerMeta::read(&self.layer(chain)).map(|meta| meta.diff_id)
+    }
+
+    pub(crate) fn layer(&self, chain: &Digest) -> PathBuf {
         self.inner.directory.join("layers").join(chain.hex())
     }
 
-    fn blob(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.inner.directory.join("blobs/sha256").join(hex)
     }

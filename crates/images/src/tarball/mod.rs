@@ -7,6 +7,7 @@
 
 mod extended;
 mod header;
+pub mod outline;
 mod reader;
 mod writer;
 

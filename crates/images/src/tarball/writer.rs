@@ -2,7 +2,7 @@
 //!
 //! Equal input gives equal bytes: nothing is taken from the machine.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::{
     BLOCK,
@@ -88,7 +88,16 @@ impl<W: Write> Writer<W> {
 
     /// Writes a member with its content.
     pub fn append(&mut self, member: &Member, content: &[u8]) -> io::Result<()> {
-        let size = content.len() as u64;
+        self.append_stream(member, &mut &content[..], content.len() as u64)
+    }
+
+    /// Writes a member whose content is a stream of `size` bytes.
+    pub fn append_stream(
+        &mut self,
+        member: &Member,
+        content: &mut dyn Read,
+        size: u64,
+    ) -> io::Result<()> {
         let records = records(member, size);
         if !records.is_empty() {
             let header = raw_header(b"PaxHeaders/record", b'x', records.len() as u64);
@@ -96,7 +105,11 @@ impl<W: Write> Writer<W> {
             self.padded(&records)?;
         }
         self.inner.write_all(&header(member, size))?;
-        self.padded(content)
+        if io::copy(&mut content.take(size), &mut self.inner)? < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let padding = (size.next_multiple_of(BLOCK as u64) - size) as usize;
+        self.inner.write_all(&[0; BLOCK][..padding])
     }
 
     /// Ends the archive and gives the stream back.

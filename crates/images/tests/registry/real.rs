@@ -200,3 +200,45 @@ async fn tls_and_passwords() {
     let read = keyring::parse(config.as_bytes()).unwrap();
     node.pull_as(&trusting, &name, &read).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_pushed_can_be_pulled() {
+    use images::{
+        ImportOptions, Reference,
+        registry::{Registries, Remote},
+    };
+    let node = Node::new();
+    let Some(registry) = Registry::start(node.path(), true) else {
+        return;
+    };
+    let address = &registry.address;
+    let imported = node
+        .images
+        .import(&archive(&node, Pack::Zstd), &ImportOptions::default());
+    let image = node
+        .images
+        .image(&imported.unwrap()[0].id)
+        .unwrap()
+        .unwrap();
+    let at = registry.directory.display();
+    let trusting = format!("configs: {{'{address}': {{tls: {{ca_file: '{at}/ca.pem'}}}}}}");
+    let registries = Registries::parse(&trusting, Path::new("r.yaml")).unwrap();
+    let remote = Remote::new(registries, stdx::Clock::system()).unwrap();
+    let name = format!("{address}/pushed/app:2");
+    let target = Reference::parse(&name).unwrap();
+    let push = |users: Vec<_>| {
+        let (remote, image, target, images) = (&remote, &image, &target, &node.images);
+        async move { remote.push(images, image, target, &users, &|_| {}).await }
+    };
+    let error = push(Vec::new()).await.unwrap_err();
+    assert!(error.to_string().contains("401"), "{error}");
+    let secret = user(address, "user", "secret");
+    let digest = push(vec![secret.clone()]).await.unwrap();
+    // Again, when all is there.
+    assert_eq!(push(vec![secret.clone()]).await.unwrap(), digest);
+    let other = Node::new();
+    let pulled = other.pull_as(&trusting, &name, &[secret]).await.unwrap();
+    assert_eq!(pulled.id, image.id);
+    assert_eq!(pulled.repo_digests, [target.at(digest).to_string()]);
+    assert_eq!(other.read(&pulled, "hello"), "hello\n");
+}

@@ -21,6 +21,22 @@ pub fn run(data: &Path, command: ImageCommand) -> Result<()> {
         ImageCommand::Import { files } => import(&images, &files),
         ImageCommand::Ls => list(&images),
         ImageCommand::Rm { images: names } => remove(&images, &names),
+        ImageCommand::Export {
+            images: names,
+            output,
+        } => export(&images, &names, &output),
+        ImageCommand::Push {
+            image,
+            target,
+            private_registry,
+            creds,
+            quiet,
+        } => {
+            let remote = remote(&instance, &private_registry)?;
+            let target = target.as_deref().unwrap_or(&image);
+            let credentials = credentials(creds.as_deref(), &[target.to_owned()])?;
+            push(&images, &remote, &image, target, &credentials, quiet)
+        }
         ImageCommand::Pull {
             images: names,
             private_registry,
@@ -66,6 +82,48 @@ fn reference(name: &str) -> Result<Reference> {
     Reference::parse(name).with_context(|| format!("couldn't parse image name {name:?}"))
 }
 
+fn export(images: &Images, names: &[String], output: &Path) -> Result<()> {
+    let mut chosen = Vec::new();
+    for name in names {
+        let image = images.find(name)?;
+        let named = Reference::parse(name).map(|name| name.to_string());
+        let is_own = |name: &String| image.repo_tags.contains(name);
+        let own = image.repo_tags.clone();
+        let given = named.ok().filter(is_own).map_or(own, |name| vec![name]);
+        chosen.push((image, given));
+    }
+    let file =
+        std::fs::File::create(output).with_context(|| format!("create {}", output.display()))?;
+    let written = images.export(&chosen, std::io::BufWriter::new(file));
+    if written.is_err() {
+        // Half an archive is worse than none; the error that counts is the first.
+        let _ = std::fs::remove_file(output);
+    }
+    written.with_context(|| format!("export to {}", output.display()))
+}
+
+fn push(
+    images: &Images,
+    remote: &Remote,
+    name: &str,
+    target: &str,
+    credentials: &[Credentials],
+    quiet: bool,
+) -> Result<()> {
+    let image = images.find(name)?;
+    let target = reference(target)?;
+    let display = Display::new("Pushing", &target, quiet);
+    let report = move |progress| display.show(progress);
+    let digest = wait(async {
+        let pushed = remote.push(images, &image, &target, credentials, &report);
+        let failed = |error| anyhow::anyhow!("{}", images::chain(&error));
+        pushed.await.map_err(failed)
+    });
+    let digest = digest.with_context(|| format!("push {target}"))?;
+    println!("{}", target.at(digest));
+    Ok(())
+}
+
 fn pull(
     images: &Images,
     remote: &Remote,
@@ -74,23 +132,12 @@ fn pull(
     quiet: bool,
 ) -> Result<()> {
     let reference = reference(name)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
-    let display = Display::new(&reference, quiet);
+    let display = Display::new("Pulling", &reference, quiet);
     let report = move |progress| display.show(progress);
-    let brought = runtime.block_on(async {
-        tokio::select! {
-            brought = remote.bring(images, &reference, credentials, &report) => brought
-                .map_err(|error| anyhow::anyhow!(explain(&reference, &error))),
-            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
-        }
-    });
-    // What runs in the background has nothing left to say.
-    runtime.shutdown_background();
-    let image = brought?;
+    let image = wait(async {
+        let brought = remote.bring(images, &reference, credentials, &report).await;
+        brought.map_err(|error| anyhow::anyhow!(explain(&reference, &error)))
+    })?;
     if !quiet {
         eprintln!("Image {} has {}", image.id, human_bytes(image.size));
     }
@@ -108,6 +155,24 @@ fn import(images: &Images, files: &[std::path::PathBuf]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs work to its end, or until the user has had enough.
+fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = work => done,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        }
+    });
+    // What runs in the background has nothing left to say.
+    runtime.shutdown_background();
+    done
 }
 
 fn list(images: &Images) -> Result<()> {

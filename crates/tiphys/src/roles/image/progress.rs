@@ -1,4 +1,4 @@
-//! How a pull is getting on, on standard error: a line that changes in place
+//! How a pull or a push is getting on, on standard error: a line that changes in place
 //! on a terminal, else a line per step.
 
 use super::human_bytes;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
-/// Shows one pull.
+/// Shows one of them.
 pub struct Display {
     quiet: bool,
     in_place: bool,
@@ -23,10 +23,10 @@ struct State {
 }
 
 impl Display {
-    /// Begins with the image's name.
-    pub fn new(reference: &Reference, quiet: bool) -> Self {
+    /// Begins with what is done, and the image's name.
+    pub fn new(what: &str, reference: &Reference, quiet: bool) -> Self {
         if !quiet {
-            eprintln!("Pulling {reference}");
+            eprintln!("{what} {reference}");
         }
         Self {
             quiet,
@@ -73,7 +73,7 @@ impl Display {
     fn downloaded(&self, state: &mut State, digest: Digest, is_whole: bool, total: u64) {
         if !self.in_place {
             if is_whole {
-                eprintln!("{}: {} downloaded", short(&digest), human_bytes(total));
+                eprintln!("{}: {} done", short(&digest), human_bytes(total));
             }
             return;
         }
