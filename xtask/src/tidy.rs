@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates from the ground up: each may depend on those before it only.
-const LAYERS: [&str; 28] = [
+const LAYERS: [&str; 29] = [
     "meta",
     "stdx",
+    "spdy",
     "api",
     "codec",
     "store",

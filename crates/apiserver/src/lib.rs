@@ -6,6 +6,7 @@
 //! authorisation or admission.
 
 mod answer;
+mod backend;
 mod compress;
 mod discovery;
 pub mod edge;
@@ -17,6 +18,7 @@ mod negotiate;
 mod openapi;
 mod options;
 mod present;
+pub mod relay;
 mod request;
 mod server;
 mod stack;

@@ -45,6 +45,8 @@ pub struct Request {
     pub method: Method,
     /// The query.
     pub query: Query,
+    /// The query, still encoded.
+    pub raw_query: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The body.
@@ -90,6 +92,7 @@ impl Server {
                 info,
                 method: inbound.method,
                 query,
+                raw_query: inbound.query,
                 headers: inbound.headers,
                 body: inbound.body,
                 user,
@@ -129,7 +132,7 @@ impl Server {
         }
     }
 
-    fn authorize(&self, user: &User, info: &RequestInfo) -> Result<(), Status> {
+    pub(crate) fn authorize(&self, user: &User, info: &RequestInfo) -> Result<(), Status> {
         let attributes = Attributes {
             user,
             verb: info.verb,
@@ -159,7 +162,7 @@ impl Server {
         if is_misplaced || leads_on {
             return Err(Status::no_such_path());
         }
-        if request.method == Method::HEAD {
+        if request.method == Method::HEAD && info.subresource != "proxy" {
             return Ok(verbs::not_allowed(&request));
         }
         // Authorisers see a namespace's own name as its namespace; the store does not.

@@ -3,7 +3,7 @@
 mod binding;
 mod eviction;
 mod finalize;
-mod node_proxy;
+mod proxy;
 mod reviews;
 mod scale;
 mod streams;
@@ -32,7 +32,10 @@ const HANDLERS: &[(&str, &str, &str, Handler)] = &[
         Box::pin(finalize::serve(s, r, q))
     }),
     ("", "nodes", "proxy", |s, r, q| {
-        Box::pin(node_proxy::serve(s, r, q))
+        Box::pin(proxy::serve(s, r, q))
+    }),
+    ("", "pods", "attach", |s, r, q| {
+        Box::pin(streams::serve(s, r, q, "attach"))
     }),
     ("", "pods", "binding", |s, r, q| {
         Box::pin(binding::serve(s, r, q))
@@ -46,8 +49,17 @@ const HANDLERS: &[(&str, &str, &str, Handler)] = &[
     ("", "pods", "log", |s, r, q| {
         Box::pin(streams::serve(s, r, q, "log"))
     }),
+    ("", "pods", "portforward", |s, r, q| {
+        Box::pin(streams::serve(s, r, q, "portForward"))
+    }),
+    ("", "pods", "proxy", |s, r, q| {
+        Box::pin(proxy::serve(s, r, q))
+    }),
     ("", "serviceaccounts", "token", |s, r, q| {
         Box::pin(token::serve(s, r, q))
+    }),
+    ("", "services", "proxy", |s, r, q| {
+        Box::pin(proxy::serve(s, r, q))
     }),
 ];
 

@@ -1,8 +1,10 @@
-//! `pods/log` and `pods/exec`: passed on to the kubelet of the pod's node.
+//! `pods/attach`, `pods/exec`, `pods/log` and `pods/portforward`: passed on to the
+//! kubelet of the pod's node, which speaks whatever the connection becomes.
 //! Follows pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
 
 use crate::answer::{Answer, Body};
 use crate::kubelet::KubeletAddress;
+use crate::request::RequestInfo;
 use crate::server::Server;
 use crate::stack::Request;
 use futures::StreamExt as _;
@@ -22,11 +24,17 @@ pub(super) async fn serve(
     what: &'static str,
 ) -> Result<Answer, Status> {
     let info = &request.info;
+    if what != "log" {
+        may_create(server, &request)?;
+    }
     let pod = server
         .registry
         .get_value(resource, &info.namespace, &info.name)
         .await?;
-    let container = container(&pod, request.query.get("container"), what)?;
+    let container = match what {
+        "portForward" => String::new(),
+        what => container(&pod, request.query.get("container"), what)?,
+    };
     let Some(address) = kubelet_of(server, pod.str_at(&["spec", "nodeName"])).await? else {
         // A pod that is placed nowhere has said nothing yet.
         return match what {
@@ -41,6 +49,7 @@ pub(super) async fn serve(
     let query = forwarded(&request);
     let path = match what {
         "log" => format!("/containerLogs/{namespace}/{name}/{container}{query}"),
+        "portForward" => format!("/portForward/{namespace}/{name}{query}"),
         other => format!("/{other}/{namespace}/{name}/{container}{query}"),
     };
     let answer = server.kubelets.forward(&address, &path, request).await?;
@@ -48,6 +57,20 @@ pub(super) async fn serve(
         "log" if !answer.status.is_success() => Err(refusal(answer).await),
         _ => Ok(answer),
     }
+}
+
+/// A WebSocket is asked for with GET; who may only look must not get in by it.
+/// Follows pkg/registry/core/pod/rest/subresources.go
+/// (AuthorizePodWebsocketUpgradeCreatePermission).
+fn may_create(server: &Server, request: &Request) -> Result<(), Status> {
+    if request.info.verb == "create" {
+        return Ok(());
+    }
+    let info = RequestInfo {
+        verb: "create",
+        ..request.info.clone()
+    };
+    server.authorize(&request.user, &info)
 }
 
 /// What a kubelet says when it shows no log, as a Status. Follows
@@ -92,6 +115,9 @@ fn forwarded(request: &Request) -> String {
     }
     for command in request.query.all("command") {
         out.append_pair("command", command);
+    }
+    for port in request.query.all("ports") {
+        out.append_pair("port", port);
     }
     for key in [
         "follow",

@@ -167,7 +167,13 @@ impl Monitor {
                 return ExitCode::SUCCESS;
             }
             match self.wait() {
-                Ok(ready) => ready.into_iter().for_each(|one| self.handle(one)),
+                Ok(ready) => {
+                    ready.into_iter().for_each(|one| self.handle(one));
+                    let now = self.clock.now();
+                    for container in self.containers.values_mut() {
+                        container.streams.shed(now);
+                    }
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     eprintln!("poll: {error}");
@@ -225,7 +231,12 @@ impl Monitor {
                 add(channel.as_fd(), PollFlags::IN, Ready::ExecChannel(exec.pid));
             }
         }
-        rustix::event::poll(&mut polls, None)?;
+        let lag = self.containers.values().any(|one| one.streams.lag());
+        let second = rustix::event::Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        rustix::event::poll(&mut polls, lag.then_some(&second))?;
         let ready = polls.iter().map(|poll| !poll.revents().is_empty());
         Ok(ready
             .zip(meanings)

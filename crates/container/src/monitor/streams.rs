@@ -3,15 +3,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
-use stdx::Timestamp;
+use stdx::{Instant, Timestamp};
 
 use super::log::{Log, Stream};
 
 /// Bytes that wait for an attached client before the container has to.
 const WAITING_MAX: usize = 256 << 10;
 const CHUNK: usize = 64 << 10;
+/// How long it has to before an attached client that does not read is left.
+const STALL: Duration = Duration::from_secs(10);
 
 /// One output of a container.
 pub(super) struct Output {
@@ -25,6 +28,7 @@ pub(super) struct Sink {
     pub(super) client: u64,
     pub(super) stream: Stream,
     waiting: Vec<u8>,
+    lags_since: Option<Instant>,
 }
 
 /// The container's end of its input and where it comes from.
@@ -55,11 +59,26 @@ impl Sink {
             client,
             stream,
             waiting: Vec::new(),
+            lags_since: None,
         })
     }
 
     pub(super) fn wants_to_write(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    fn lags(&self) -> bool {
+        self.waiting.len() > WAITING_MAX
+    }
+
+    /// Whether it has lagged for too long.
+    fn is_stalled(&mut self, now: Instant) -> bool {
+        if !self.lags() {
+            self.lags_since = None;
+            return false;
+        }
+        let since = *self.lags_since.get_or_insert(now);
+        now - since > STALL
     }
 
     /// Writes what waits; false when nobody reads any more.
@@ -151,8 +170,18 @@ impl Input {
 impl Streams {
     /// Whether an output may be read: not while an attached client lags behind.
     pub(super) fn may_read(&self, stream: Stream) -> bool {
-        let lags = |sink: &Sink| sink.stream == stream && sink.waiting.len() > WAITING_MAX;
+        let lags = |sink: &Sink| sink.stream == stream && sink.lags();
         !self.sinks.iter().any(lags)
+    }
+
+    /// Whether an attached client lags behind.
+    pub(super) fn lag(&self) -> bool {
+        self.sinks.iter().any(Sink::lags)
+    }
+
+    /// Leaves attached clients that have stalled: a container is not held by them.
+    pub(super) fn shed(&mut self, now: Instant) {
+        self.sinks.retain_mut(|sink| !sink.is_stalled(now));
     }
 
     /// Reads an output as far as it goes now and passes it on.

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use stdx::Importance;
 
-use super::channels::{PROTOCOLS, Wants, converse, failure, success};
+use super::channels::{Wants, failure, start, success};
 use super::query::Query;
-use super::upgrade::{Upgrade, accept};
 use super::{Answer, Server, text};
 
 pub(super) async fn answer(
@@ -26,29 +24,13 @@ pub(super) async fn answer(
     };
     // Whether there is a terminal was decided when the container started.
     wants.tty = found.container.tty == Some(true);
-    let (_, answer, upgrade) = match accept(request, &PROTOCOLS) {
-        Ok(upgrade) => upgrade.split(),
-        Err(answer) => return *answer,
-    };
     tracing::debug!(pod = crate::pod::describe(&found.pod), "attaching");
-    let cx = &server.handle.cx;
-    let (runtime, id) = (Arc::clone(&cx.runtime), found.status.id);
-    cx.supervisor
-        .spawn("attach", Importance::Ordinary, async move {
-            match Upgrade::socket(upgrade).await {
-                Ok(socket) => {
-                    let work = |streams| async move {
-                        match runtime.attach(&id, streams).await {
-                            Ok(()) => success(),
-                            Err(error) => {
-                                failure(&format!("error attaching to container: {}", error.chain()))
-                            }
-                        }
-                    };
-                    converse(socket, wants, work).await;
-                }
-                Err(error) => tracing::debug!(%error, "an attach stream did not come about"),
-            }
-        });
-    answer
+    let runtime = Arc::clone(&server.handle.cx.runtime);
+    let id = found.status.id;
+    start(server, "attach", request, wants, |streams| async move {
+        match runtime.attach(&id, streams).await {
+            Ok(()) => success(),
+            Err(error) => failure(&format!("error attaching to container: {}", error.chain())),
+        }
+    })
 }

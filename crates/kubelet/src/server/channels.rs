@@ -6,21 +6,39 @@
 //! apimachinery/pkg/util/httpstream/wsstream and remotecommand/websocket.go.
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use container::runtime::{Streams, TerminalSize};
-use futures::stream::SplitStream;
+use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
+use http::Request;
+use hyper::body::Incoming;
 use serde_json::{Value, json};
+use stdx::{Clock, Importance};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::query::Query;
-use super::upgrade::{Socket, farewell};
+use super::upgrade::{Socket, Spoken, Wire, accept, farewell};
+use super::{Answer, Server, spdy_streams};
 
-/// The versions that are spoken, the best first.
-pub(super) const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+/// The versions that are spoken. Over a WebSocket the best first.
+const SPOKEN: Spoken = Spoken {
+    web_socket: &["v5.channel.k8s.io", "v4.channel.k8s.io"],
+    spdy: &[
+        spdy_streams::V4,
+        spdy_streams::V3,
+        spdy_streams::V2,
+        spdy_streams::V1,
+    ],
+};
+
+/// How often a client is asked whether it is there.
+const ASK_EVERY: Duration = Duration::from_secs(15);
+/// How long a client may take to hang up.
+const LINGER: Duration = Duration::from_secs(60);
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -29,8 +47,8 @@ const OUTCOME: u8 = 3;
 const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 
-const BUFFER: usize = 64 * 1024;
-const PIECE: usize = 32 * 1024;
+pub(super) const BUFFER: usize = 64 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 
 /// Which streams the client wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,14 +74,16 @@ impl Wants {
     }
 }
 
-/// Joins a client's socket to `work`, whose outcome ends the conversation.
-pub(super) async fn converse<W, F>(socket: Socket, wants: Wants, work: W)
-where
-    W: FnOnce(Streams) -> F,
-    F: Future<Output = Value>,
-{
-    let (mut sink, source) = socket.split();
-    let (sender, mut messages) = mpsc::channel::<Message>(16);
+/// The caller's ends of a command's streams.
+pub(super) struct Ends {
+    pub(super) stdin: DuplexStream,
+    pub(super) stdout: DuplexStream,
+    pub(super) stderr: DuplexStream,
+    pub(super) resize: mpsc::Sender<TerminalSize>,
+}
+
+/// Streams for a command, and the caller's ends of them.
+pub(super) fn streams(wants: Wants) -> (Streams, Ends) {
     let (stdout, from_stdout) = tokio::io::duplex(BUFFER);
     let (stderr, from_stderr) = tokio::io::duplex(BUFFER);
     let (stdin, to_stdin) = tokio::io::duplex(BUFFER);
@@ -80,21 +100,60 @@ where
         tty: wants.tty,
         resize: wants.tty.then_some(resized),
     };
-    let writing = async move {
-        while let Some(message) = messages.recv().await {
-            if sink.send(message).await.is_err() {
-                return;
-            }
-        }
-        // Whoever is gone needs no farewell.
-        let _ = sink.close().await;
+    let ends = Ends {
+        stdin: to_stdin,
+        stdout: from_stdout,
+        stderr: from_stderr,
+        resize,
     };
+    (streams, ends)
+}
+
+/// Agrees with the client on a protocol and joins it to `work`, whose outcome
+/// ends the conversation.
+pub(super) fn start<W, F>(
+    server: &Server,
+    name: &'static str,
+    request: Request<Incoming>,
+    wants: Wants,
+    work: W,
+) -> Answer
+where
+    W: FnOnce(Streams) -> F + Send + 'static,
+    F: Future<Output = Value> + Send,
+{
+    let (upgrade, answer) = match accept(request, &SPOKEN) {
+        Ok(agreed) => agreed,
+        Err(answer) => return *answer,
+    };
+    let cx = &server.handle.cx;
+    let clock = cx.clock.clone();
+    cx.supervisor.spawn(name, Importance::Ordinary, async move {
+        let protocol = upgrade.protocol;
+        match upgrade.wire().await {
+            Ok(Wire::WebSocket(socket)) => converse(*socket, wants, clock, work).await,
+            Ok(Wire::Spdy(raw)) => spdy_streams::converse(*raw, protocol, wants, clock, work).await,
+            Err(error) => tracing::debug!(%error, name, "a stream did not come about"),
+        }
+    });
+    answer
+}
+
+/// Joins a client's socket to `work`.
+async fn converse<W, F>(socket: Socket, wants: Wants, clock: Clock, work: W)
+where
+    W: FnOnce(Streams) -> F,
+    F: Future<Output = Value>,
+{
+    let (sink, source) = socket.split();
+    let (sender, messages) = mpsc::channel::<Message>(16);
+    let (streams, ends) = streams(wants);
     let working = async move {
         let (out, err) = (sender.clone(), sender.clone());
         let pumps = async {
             tokio::join!(
-                pump(STDOUT, from_stdout, out),
-                pump(STDERR, from_stderr, err)
+                pump(STDOUT, ends.stdout, out),
+                pump(STDERR, ends.stderr, err)
             );
         };
         let (outcome, ()) = tokio::join!(work(streams), pumps);
@@ -102,14 +161,62 @@ where
         let _ = sender.send(frame(OUTCOME, text.as_bytes())).await;
         let _ = sender.send(farewell()).await;
     };
-    let reading = read(source, to_stdin, resize);
-    tokio::pin!(writing);
-    tokio::pin!(working);
+    let reading = read(source, ends.stdin, ends.resize);
+    accompany(
+        working,
+        reading,
+        write(sink, messages, clock.clone()),
+        clock,
+    )
+    .await;
+}
+
+/// Works until the work is done and delivered, or the client is gone: then
+/// nobody waits for the outcome any more.
+pub(super) async fn accompany(
+    working: impl Future<Output = ()>,
+    reading: impl Future<Output = ()>,
+    writing: impl Future<Output = ()>,
+    clock: Clock,
+) {
+    let delivering = async {
+        tokio::pin!(writing);
+        tokio::select! {
+            // It ends before the work only when the client is gone.
+            () = &mut writing => {}
+            () = working => writing.await,
+        }
+    };
+    tokio::pin!(reading);
     tokio::select! {
-        () = async { tokio::join!(&mut working, &mut writing); } => {}
-        // The client is gone: nobody waits for the outcome any more.
-        () = reading => {}
+        () = delivering => {
+            // A connection that is closed with something unread loses what is
+            // still on its way to the client.
+            let _ = clock.timeout(LINGER, reading).await;
+        }
+        () = &mut reading => {}
     }
+}
+
+/// Sends messages until there are no more, and asks now and then whether the
+/// client is still there.
+pub(super) async fn write(
+    mut sink: SplitSink<Socket, Message>,
+    mut messages: mpsc::Receiver<Message>,
+    clock: Clock,
+) {
+    loop {
+        let message = tokio::select! {
+            message = messages.recv() => message,
+            () = clock.sleep(ASK_EVERY) => Some(Message::Ping(Bytes::new())),
+        };
+        let Some(message) = message else { break };
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+    // Whoever is gone needs no farewell.
+    let _ = sink.close().await;
 }
 
 /// Sends what a stream yields until its end.
@@ -175,6 +282,11 @@ async fn read(
 
 fn size(data: &[u8]) -> Option<TerminalSize> {
     let value: Value = serde_json::from_slice(data).ok()?;
+    size_of(&value)
+}
+
+/// `{"Width": 80, "Height": 25}`
+pub(super) fn size_of(value: &Value) -> Option<TerminalSize> {
     let number = |name: &str| {
         value
             .get(name)?

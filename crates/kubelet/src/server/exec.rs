@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use stdx::Importance;
 
-use super::channels::{PROTOCOLS, Wants, converse, outcome};
+use super::channels::{Wants, outcome, start};
 use super::query::Query;
-use super::upgrade::{Upgrade, accept};
 use super::{Answer, Server, text};
 
 pub(super) async fn answer(
@@ -29,23 +27,9 @@ pub(super) async fn answer(
         Ok(found) => found,
         Err(answer) => return *answer,
     };
-    let (_, answer, upgrade) = match accept(request, &PROTOCOLS) {
-        Ok(upgrade) => upgrade.split(),
-        Err(answer) => return *answer,
-    };
-    let cx = &server.handle.cx;
-    let (runtime, id) = (Arc::clone(&cx.runtime), found.status.id);
-    cx.supervisor
-        .spawn("exec", Importance::Ordinary, async move {
-            match Upgrade::socket(upgrade).await {
-                Ok(socket) => {
-                    let work = |streams| async move {
-                        outcome(runtime.exec(&id, &command, streams).await)
-                    };
-                    converse(socket, wants, work).await;
-                }
-                Err(error) => tracing::debug!(%error, "an exec stream did not come about"),
-            }
-        });
-    answer
+    let runtime = Arc::clone(&server.handle.cx.runtime);
+    let id = found.status.id;
+    start(server, "exec", request, wants, |streams| async move {
+        outcome(runtime.exec(&id, &command, streams).await)
+    })
 }

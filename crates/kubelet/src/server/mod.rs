@@ -13,8 +13,10 @@ mod logs;
 mod metrics;
 mod pods;
 mod port_forward;
+mod port_streams;
 mod query;
 mod run;
+mod spdy_streams;
 mod stats;
 mod tls;
 mod upgrade;
@@ -44,6 +46,10 @@ use auth::{Authority, Denied};
 
 /// How long a client may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// When a silent connection is asked whether anybody is there, and how often in
+/// vain before it is given up.
+const ASK_AFTER: Duration = Duration::from_secs(15);
+const ASKS: u32 = 4;
 
 /// What the binary hands in.
 pub struct Door {
@@ -111,12 +117,23 @@ async fn accept(server: Arc<Server>, listener: TcpListener, acceptor: TlsAccepto
     }
 }
 
+/// Small pieces go out at once, and a peer that is gone without a word is noticed.
+fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    use rustix::net::sockopt;
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, ASK_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, ASK_AFTER)?;
+    sockopt::set_tcp_keepcnt(stream, ASKS)?;
+    Ok(())
+}
+
 async fn connection(
     server: Arc<Server>,
     stream: TcpStream,
     acceptor: TlsAcceptor,
 ) -> Result<(), BoxError> {
-    stream.set_nodelay(true)?;
+    set_options(&stream)?;
     let clock = server.handle.cx.clock.clone();
     let stream = clock.timeout(HANDSHAKE, acceptor.accept(stream)).await??;
     let certificates = stream.get_ref().1.peer_certificates();

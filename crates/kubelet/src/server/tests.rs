@@ -438,3 +438,5 @@ async fn attached_streams_and_forwarded_ports_echo() {
     let answer = socket.next().await.unwrap().unwrap();
     assert_eq!(&answer.into_data()[..], b"\0ping");
 }
+
+mod spdy;

@@ -1,6 +1,6 @@
-//! From a request to a WebSocket.
+//! From a request to a connection that streams: a WebSocket, or SPDY/3.1.
 //!
-//! Clients that stream over SPDY (before kubectl 1.31) are refused by name.
+//! Follows apimachinery/pkg/util/httpstream (spdy/upgrade.go, wsstream/conn.go).
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
@@ -17,52 +17,122 @@ use super::{Answer, text};
 
 /// A WebSocket with a client.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+/// A connection on which something else is spoken now.
+pub(super) type Raw = TokioIo<Upgraded>;
 
-/// An agreement to speak WebSocket: the answer goes out first.
+const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
+const ACCEPTED_PROTOCOLS: &str = "x-accepted-stream-protocol-versions";
+
+/// What an endpoint speaks.
+pub(super) struct Spoken {
+    /// Over a WebSocket.
+    pub(super) web_socket: &'static [&'static str],
+    /// Over SPDY. The last is for clients that name none.
+    pub(super) spdy: &'static [&'static str],
+}
+
+/// What the connection became.
+pub(super) enum Wire {
+    /// Messages.
+    WebSocket(Box<Socket>),
+    /// Streams, still to be taken apart.
+    Spdy(Box<Raw>),
+}
+
+/// An agreement: the answer goes out first.
 pub(super) struct Upgrade {
+    /// What is to be spoken.
     pub(super) protocol: &'static str,
-    pub(super) answer: Answer,
+    is_spdy: bool,
     upgrade: OnUpgrade,
 }
 
 impl Upgrade {
-    /// The socket, once the answer has gone out.
-    pub(super) async fn socket(upgrade: OnUpgrade) -> Result<Socket, hyper::Error> {
-        let upgraded = TokioIo::new(upgrade.await?);
-        Ok(WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await)
+    /// Whether SPDY is to be spoken, and not a WebSocket.
+    pub(super) fn is_spdy(&self) -> bool {
+        self.is_spdy
     }
 
-    /// Takes the parts apart.
-    pub(super) fn split(self) -> (&'static str, Answer, OnUpgrade) {
-        (self.protocol, self.answer, self.upgrade)
+    /// The connection, once the answer has gone out.
+    pub(super) async fn wire(self) -> Result<Wire, hyper::Error> {
+        let raw = TokioIo::new(self.upgrade.await?);
+        if self.is_spdy {
+            return Ok(Wire::Spdy(Box::new(raw)));
+        }
+        let socket = WebSocketStream::from_raw_socket(raw, Role::Server, None).await;
+        Ok(Wire::WebSocket(Box::new(socket)))
     }
 }
 
-/// Agrees on the first of `spoken` that the client offers.
+/// Agrees on a protocol that both sides speak.
 pub(super) fn accept(
     mut request: Request<Incoming>,
-    spoken: &[&'static str],
-) -> Result<Upgrade, Box<Answer>> {
-    let refuse = |words: &str| Box::new(text(StatusCode::BAD_REQUEST, words));
+    spoken: &Spoken,
+) -> Result<(Upgrade, Answer), Box<Answer>> {
     let headers = request.headers();
-    if has(headers, header::UPGRADE.as_str(), "spdy/3.1") {
-        return Err(refuse(
-            "streaming over SPDY/3.1 is not supported by this node; use a client that streams over WebSocket",
-        ));
-    }
-    let is_upgrade = has(headers, "upgrade", "websocket")
-        && has(headers, "connection", "upgrade")
-        && request.method() == Method::GET
-        && request.version() == Version::HTTP_11;
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
-    let Some(key) = key.filter(|_| is_upgrade) else {
+    let upgrades = has(headers, "connection", "upgrade") && request.version() == Version::HTTP_11;
+    let is_spdy = upgrades && has(headers, "upgrade", "spdy/3.1");
+    let (protocol, answer) = if is_spdy {
+        spdy(headers, spoken.spdy)?
+    } else if upgrades && request.method() == Method::GET && has(headers, "upgrade", "websocket") {
+        web_socket(headers, spoken.web_socket)?
+    } else {
         return Err(refuse("Upgrade request required"));
     };
-    if headers
-        .get(header::SEC_WEBSOCKET_VERSION)
-        .map(HeaderValue::as_bytes)
-        != Some(b"13")
-    {
+    let upgrade = Upgrade {
+        protocol,
+        is_spdy,
+        upgrade: hyper::upgrade::on(&mut request),
+    };
+    Ok((upgrade, answer))
+}
+
+fn refuse(words: &str) -> Box<Answer> {
+    Box::new(text(StatusCode::BAD_REQUEST, words))
+}
+
+/// The client's first that is spoken here.
+fn spdy(
+    headers: &HeaderMap,
+    spoken: &[&'static str],
+) -> Result<(&'static str, Answer), Box<Answer>> {
+    let offered = values(headers, STREAM_PROTOCOL);
+    let known = |offer: &String| spoken.iter().find(|protocol| *protocol == offer);
+    let protocol = match offered.iter().find_map(known) {
+        Some(protocol) => protocol,
+        None if offered.is_empty() => spoken.last().copied().unwrap_or_default(),
+        None => {
+            let words = format!(
+                "unable to upgrade: unable to negotiate protocol: client supports [{}], server accepts [{}]",
+                offered.join(" "),
+                spoken.join(" ")
+            );
+            let mut answer = text(StatusCode::FORBIDDEN, words);
+            for protocol in spoken {
+                let value = HeaderValue::from_static(protocol);
+                answer.headers_mut().append(ACCEPTED_PROTOCOLS, value);
+            }
+            return Err(Box::new(answer));
+        }
+    };
+    let mut answer = switching("SPDY/3.1");
+    if !offered.is_empty() {
+        let value = HeaderValue::from_static(protocol);
+        answer.headers_mut().insert(STREAM_PROTOCOL, value);
+    }
+    Ok((protocol, answer))
+}
+
+/// The best of ours that the client offers.
+fn web_socket(
+    headers: &HeaderMap,
+    spoken: &[&'static str],
+) -> Result<(&'static str, Answer), Box<Answer>> {
+    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+        return Err(refuse("Upgrade request required"));
+    };
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+    if version.map(HeaderValue::as_bytes) != Some(b"13") {
         return Err(refuse("unsupported WebSocket version"));
     }
     let offered = values(headers, "sec-websocket-protocol");
@@ -77,25 +147,25 @@ pub(super) fn accept(
         );
         return Err(refuse(&words));
     };
-    let upgrade = hyper::upgrade::on(&mut request);
-    let accept = derive_accept_key(key.as_bytes());
-    let mut answer = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let mut answer = switching("websocket");
     let headers = answer.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(
         header::SEC_WEBSOCKET_PROTOCOL,
         HeaderValue::from_static(protocol),
     );
-    if let Ok(value) = HeaderValue::from_str(&accept) {
+    if let Ok(value) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, value);
     }
-    Ok(Upgrade {
-        protocol,
-        answer,
-        upgrade,
-    })
+    Ok((protocol, answer))
+}
+
+fn switching(to: &'static str) -> Answer {
+    let mut answer = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static(to));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer
 }
 
 /// The words of a header that lists some, as they are written.

@@ -31,6 +31,11 @@ static CARD: Card = Card {
     verbs: Verbs::All,
     subresources: &[
         Subresource {
+            name: "attach",
+            verbs: &["create", "get"],
+            body: Some(("", "v1", "PodAttachOptions")),
+        },
+        Subresource {
             name: "binding",
             verbs: &["create"],
             body: Some(("", "v1", "Binding")),
@@ -46,9 +51,24 @@ static CARD: Card = Card {
             body: Some(("", "v1", "PodExecOptions")),
         },
         Subresource {
+            name: "ephemeralcontainers",
+            verbs: &["get", "patch", "update"],
+            body: None,
+        },
+        Subresource {
             name: "log",
             verbs: &["get"],
             body: None,
+        },
+        Subresource {
+            name: "portforward",
+            verbs: &["create", "get"],
+            body: Some(("", "v1", "PodPortForwardOptions")),
+        },
+        Subresource {
+            name: "proxy",
+            verbs: &["create", "delete", "get", "patch", "update"],
+            body: Some(("", "v1", "PodProxyOptions")),
         },
         STATUS,
     ],

@@ -7,7 +7,7 @@ mod strategy;
 mod validate;
 mod warnings;
 
-use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Verbs};
+use crate::kind::{Card, Column, Door, Kind, NameRule, STATUS, Subresource, Verbs};
 use jiff::Timestamp;
 use meta::{Errors, Field, Value};
 
@@ -24,7 +24,14 @@ static CARD: Card = Card {
     categories: &["all"],
     namespaced: true,
     verbs: Verbs::All,
-    subresources: &[STATUS],
+    subresources: &[
+        Subresource {
+            name: "proxy",
+            verbs: &["create", "delete", "get", "patch", "update"],
+            body: Some(("", "v1", "ServiceProxyOptions")),
+        },
+        STATUS,
+    ],
     schema: meta::schema::Ref::Static(&crate::generated::core_v1::SERVICE),
     name: NameRule::Label1035,
     generation: false,
