@@ -14,12 +14,17 @@ mod watch_objects;
 
 use anyhow::{Result, bail};
 use cli::Command;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // A process started as a pod's monitor must become one before any thread starts.
     if let Some(code) = container::monitor::intercept() {
         return code;
+    }
+    if let Some(arguments) = kubectl_arguments() {
+        return kubectl::main(arguments);
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,6 +33,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What follows `tiphys kubectl`, or all when the binary is called as `kubectl`.
+fn kubectl_arguments() -> Option<Vec<OsString>> {
+    let mut given = std::env::args_os();
+    let called = given.next()?;
+    if Path::new(&called).file_name() == Some(OsStr::new("kubectl")) {
+        return Some(given.collect());
+    }
+    (given.next()? == "kubectl").then(|| given.collect())
 }
 
 fn run() -> Result<()> {
@@ -39,9 +54,7 @@ fn run() -> Result<()> {
             bail!("joining a node to a server is not supported yet; a server runs its own node")
         }
         Command::Token { .. } => bail!("join tokens are not supported yet"),
-        Command::Kubectl { .. } => bail!(
-            "the built-in kubectl is not there yet; use a stock kubectl with the server's kubeconfig"
-        ),
+        Command::Kubectl { .. } => bail!("kubectl is the first word of its own command line"),
         Command::Backup { .. } => {
             bail!("backup is not supported yet; stop the server and copy its data directory")
         }

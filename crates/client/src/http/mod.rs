@@ -77,7 +77,9 @@ impl HttpTransport {
 #[async_trait::async_trait]
 impl Transport for HttpTransport {
     async fn call(&self, request: Request) -> Result<Response, TransportError> {
-        let is_watch = request.path.contains("watch=true");
+        // What may have no end comes in pieces.
+        let is_watch =
+            request.path.contains("watch=true") || request.path.contains("follow=true");
         let response = self
             .client
             .request(self.form(request)?)

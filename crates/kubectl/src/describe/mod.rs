@@ -139,6 +139,13 @@ pub async fn describe_gone_pod(
     Some(w.finish())
 }
 
+/// Describes the template of pods, as the history of a rollout shows it.
+pub fn pod_template(template: &Value) -> String {
+    let mut w = Writer::default();
+    pod::template(Some(template), &mut w);
+    w.finish()
+}
+
 /// An object with the way to those that belong to it.
 struct Described<'a> {
     source: &'a dyn Source,

@@ -1,0 +1,17 @@
+//! `annotate`: sets and removes annotations.
+
+use crate::error::Result;
+use crate::marking::{self, Mark};
+use crate::shell::Shell;
+
+pub use crate::marking::Args;
+
+/// Runs it.
+pub async fn run(shell: &Shell, args: Args) -> Result {
+    let mark = Mark {
+        field: "annotations",
+        noun: "annotation",
+        verb: "annotate",
+    };
+    marking::run(shell, args, &mark).await
+}
