@@ -8,6 +8,7 @@
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod copy;
 pub mod disk;
 mod embedded;
 mod error;
@@ -21,6 +22,7 @@ mod watch;
 
 use async_trait::async_trait;
 
+pub use copy::{CopyError, copy};
 pub use embedded::{Embedded, OpenError, Options, Stats};
 pub use error::Error;
 pub use memory::memory;

@@ -48,6 +48,11 @@ use index::{Found, Index};
 pub use open_error::OpenError;
 pub use options::Options;
 
+/// Whether a file of this name belongs to a log.
+pub(crate) fn is_log_file(name: &str) -> bool {
+    file::parse_name(name).is_some()
+}
+
 /// How many transactions may wait for the writer.
 const QUEUE: usize = 4096;
 
