@@ -47,16 +47,7 @@ pub fn up(root: &Path) -> Result<()> {
     step("starting the server");
     start(&places)?;
     step("waiting for the node");
-    kubectl(
-        &places,
-        &[
-            "wait",
-            "--for=condition=Ready",
-            "node",
-            "--all",
-            &format!("--timeout={PATIENCE}s"),
-        ],
-    )?;
+    wait_for_node(&places)?;
     step("applying examples/");
     kubectl(
         &places,
@@ -151,6 +142,19 @@ fn wait_until_ready(places: &Places, mut server: std::process::Child) -> Result<
         "the server did not become ready; see {}",
         places.log.display()
     )
+}
+
+/// A node comes a moment after its server.
+fn wait_for_node(places: &Places) -> Result<()> {
+    for _ in 0..PATIENCE * 10 {
+        if !output(places, &["get", "nodes", "-o", "name"])?.is_empty() {
+            let timeout = format!("--timeout={PATIENCE}s");
+            let node = ["wait", "--for=condition=Ready", "node", "--all", &timeout];
+            return kubectl(places, &node);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("no node came; see {}", places.log.display())
 }
 
 /// Ends a server that an earlier run left.
