@@ -19,6 +19,7 @@ const LAYERS: [&str; 29] = [
     "typed",
     "client",
     "loopback",
+    "manifests",
     "informer",
     "controllers",
     "scheduler",
@@ -39,9 +40,10 @@ const LAYERS: [&str; 29] = [
 /// The server below the API: nobody who speaks the API may reach it.
 const SERVER: [&str; 5] = ["store", "auth", "admission", "registry", "apiserver"];
 /// Those who speak the API.
-const CLIENTS: [&str; 13] = [
+const CLIENTS: [&str; 14] = [
     "typed",
     "client",
+    "manifests",
     "informer",
     "controllers",
     "scheduler",

@@ -15,6 +15,25 @@ pub use write::write;
 #[error("error converting YAML to JSON: yaml: {0}")]
 pub struct Error(String);
 
+/// The documents of a text, without the lines that part them.
+///
+/// Follows staging/src/k8s.io/apimachinery/pkg/util/yaml/decoder.go.
+pub fn documents(text: &str) -> Vec<&str> {
+    let (mut out, mut from, mut at) = (Vec::new(), 0, 0);
+    for line in text.split_inclusive('\n') {
+        let end = at + line.len();
+        let after = line.strip_prefix("---").map(str::trim_start);
+        if after.is_some_and(|after| after.is_empty() || after.starts_with('#')) {
+            out.push(&text[from..at]);
+            from = end;
+        }
+        at = end;
+    }
+    out.push(&text[from..]);
+    out.retain(|document| !document.trim().is_empty());
+    out
+}
+
 /// Reads one document in which no key stands twice.
 pub fn parse(text: &str) -> Result<Value, Error> {
     read(text, DuplicateKeyPolicy::Error).map_err(|e| Error(e.to_string()))
@@ -120,6 +139,22 @@ impl<'de> Visitor<'de> for TreeVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_are_parted() {
+        for (text, expected) in [
+            ("a: 1\n", vec!["a: 1\n"]),
+            (
+                "---\na: 1\n--- # next\nb: 2\n---\n",
+                vec!["a: 1\n", "b: 2\n"],
+            ),
+            ("a: |\n  x\n  ---\n  y\n", vec!["a: |\n  x\n  ---\n  y\n"]),
+            ("a: 1\n----\n", vec!["a: 1\n----\n"]),
+            ("\n", vec![]),
+        ] {
+            assert_eq!(documents(text), expected, "{text:?}");
+        }
+    }
     use meta::value;
 
     #[test]

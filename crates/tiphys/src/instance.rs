@@ -53,6 +53,11 @@ impl Instance {
         self.data.join("images")
     }
 
+    /// What the cluster shall be, as files.
+    pub fn manifests(&self) -> PathBuf {
+        self.data.join("manifests")
+    }
+
     /// Volumes and logs of pods.
     pub fn kubelet(&self) -> PathBuf {
         self.data.join("agent/kubelet")

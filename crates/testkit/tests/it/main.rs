@@ -2,4 +2,5 @@
 
 mod cluster;
 mod controllers;
+mod manifests;
 mod sockets;
