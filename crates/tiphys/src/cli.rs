@@ -1,9 +1,12 @@
 //! The command line. Names and defaults are those that users of k3s know.
 
 use crate::instance::{DATA_DIR, REGISTRIES};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+
+/// Where the configuration is when nobody says.
+pub const CONFIG_FILE: &str = "/etc/tiphys/config.yaml";
 
 /// Kubernetes in one binary.
 #[derive(Debug, Parser)]
@@ -51,16 +54,78 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
-    /// Save the cluster's state to a file.
+    /// Save the cluster's state, keys and configuration to one file. The server may run.
     Backup {
-        /// The file.
+        /// Where the server keeps its data.
+        #[arg(short, long, env = "TIPHYS_DATA_DIR", default_value = DATA_DIR)]
+        data_dir: PathBuf,
+        /// The server's configuration file.
+        #[arg(short, long, env = "TIPHYS_CONFIG_FILE", default_value = CONFIG_FILE)]
+        config: PathBuf,
+        /// The file to write.
         file: PathBuf,
     },
-    /// Bring the cluster's state back from a file.
+    /// Bring the state of a stopped server back from a backup.
     Restore {
-        /// The file.
+        /// Where the server keeps its data.
+        #[arg(short, long, env = "TIPHYS_DATA_DIR", default_value = DATA_DIR)]
+        data_dir: PathBuf,
+        /// The server's configuration file, written if there is none.
+        #[arg(short, long, env = "TIPHYS_CONFIG_FILE", default_value = CONFIG_FILE)]
+        config: PathBuf,
+        /// The backup.
         file: PathBuf,
     },
+    /// Look at the server's certificates, or have new ones made.
+    Certificate {
+        /// Where the server keeps its data.
+        #[arg(short, long, env = "TIPHYS_DATA_DIR", default_value = DATA_DIR, global = true)]
+        data_dir: PathBuf,
+        /// What to do with them.
+        #[command(subcommand)]
+        command: CertificateCommand,
+    },
+    /// Say whether a server could run here, with a hint for what is missing.
+    Check(Box<ServerArgs>),
+    /// Install this binary as a service of systemd.
+    Install {
+        /// Write the files only, and start nothing.
+        #[arg(long)]
+        no_start: bool,
+        /// The folder that becomes the root of a machine.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
+        /// Arguments of the server.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Remove the service, the cluster and its data.
+    Uninstall {
+        /// Where the server keeps its data.
+        #[arg(short, long, env = "TIPHYS_DATA_DIR", default_value = DATA_DIR)]
+        data_dir: PathBuf,
+        /// The folder that was named to install.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
+    },
+}
+
+/// What can be done with certificates.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum CertificateCommand {
+    /// Print when they end.
+    Check,
+    /// Have a stopped server make new ones, with new keys, at its next start.
+    Rotate,
+}
+
+/// The forms of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object a line, for programs.
+    Json,
 }
 
 /// What can be done with images.
@@ -132,7 +197,7 @@ pub struct ServerArgs {
         short,
         long,
         env = "TIPHYS_CONFIG_FILE",
-        default_value = "/etc/tiphys/config.yaml"
+        default_value = CONFIG_FILE
     )]
     pub config: PathBuf,
     /// Where data is kept.
@@ -219,6 +284,28 @@ pub struct ServerArgs {
     /// Its key.
     #[arg(long, env = "TIPHYS_DATASTORE_KEYFILE")]
     pub datastore_keyfile: Option<PathBuf>,
+    /// Options in the words of kube-apiserver, as name=value; those that are supported.
+    #[arg(long, env = "TIPHYS_KUBE_APISERVER_ARG", value_delimiter = ',')]
+    pub kube_apiserver_arg: Vec<String>,
+    /// Options in the words of kube-controller-manager.
+    #[arg(
+        long,
+        env = "TIPHYS_KUBE_CONTROLLER_MANAGER_ARG",
+        value_delimiter = ','
+    )]
+    pub kube_controller_manager_arg: Vec<String>,
+    /// Options in the words of kube-scheduler.
+    #[arg(long, env = "TIPHYS_KUBE_SCHEDULER_ARG", value_delimiter = ',')]
+    pub kube_scheduler_arg: Vec<String>,
+    /// Options in the words of kubelet.
+    #[arg(long, env = "TIPHYS_KUBELET_ARG", value_delimiter = ',')]
+    pub kubelet_arg: Vec<String>,
+    /// Options in the words of kube-proxy.
+    #[arg(long, env = "TIPHYS_KUBE_PROXY_ARG", value_delimiter = ',')]
+    pub kube_proxy_arg: Vec<String>,
+    /// The form of the log: text as klog writes it, or json.
+    #[arg(long, env = "TIPHYS_LOGGING_FORMAT", default_value = "text")]
+    pub logging_format: LogFormat,
     /// How much to say: 0 to 10.
     #[arg(short, long, env = "TIPHYS_V", default_value_t = 0)]
     pub v: u8,

@@ -3,14 +3,16 @@
 //! over the file.
 
 use crate::cli::{Cli, Command, ServerArgs};
+use crate::component_args;
 use crate::instance::Instance;
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser as _};
 use linux::cidr::Cidr;
 use meta::Value;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Parts that can be told not to run.
 const PARTS: [&str; 4] = ["controllers", "dns", "proxy", "scheduler"];
@@ -19,10 +21,10 @@ const PARTS: [&str; 4] = ["controllers", "dns", "proxy", "scheduler"];
 pub fn parse() -> Result<Cli> {
     let given: Vec<OsString> = std::env::args_os().collect();
     let cli = Cli::parse_from(&given);
-    let Command::Server(args) = &cli.command else {
+    let (Command::Server(args) | Command::Check(args)) = &cli.command else {
         return Ok(cli);
     };
-    let from_file = read_file(&args.config)?;
+    let from_file = read_files(&args.config)?;
     if from_file.is_empty() {
         return Ok(cli);
     }
@@ -48,11 +50,57 @@ fn is_in_environment(key: &str) -> bool {
         .is_some_and(|name| std::env::var_os(name).is_some())
 }
 
-/// The options of a configuration file, as arguments.
-fn read_file(path: &Path) -> Result<Vec<(String, String)>> {
+/// The options of the configuration file and of those in the folder beside it
+/// (`config.yaml.d`, in the order of their names), as arguments.
+fn read_files(path: &Path) -> Result<Vec<(String, String)>> {
+    let mut merged = Options::new();
+    merge_file(path, &mut merged)?;
+    let mut folder = path.as_os_str().to_os_string();
+    folder.push(".d");
+    for file in files_of(Path::new(&folder))? {
+        merge_file(&file, &mut merged)?;
+    }
+    let arguments = merged.into_iter().flat_map(|(key, values)| {
+        let argument = move |value: String| match value.as_str() {
+            "true" => Some((key.clone(), format!("--{key}"))),
+            "false" => None,
+            value => Some((key.clone(), format!("--{key}={value}"))),
+        };
+        values.into_iter().filter_map(argument).collect::<Vec<_>>()
+    });
+    Ok(arguments.collect())
+}
+
+/// Options and their values.
+type Options = BTreeMap<String, Vec<String>>;
+
+/// YAML files of a folder, by name. No folder has none.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("list {}", folder.display()));
+        }
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("list {}", folder.display()))?
+            .path();
+        if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A later file's value replaces an earlier one's; one for `key+` is added to it.
+fn merge_file(path: &Path, merged: &mut Options) -> Result<()> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
             return Err(error).with_context(|| format!("read configuration {}", path.display()));
         }
@@ -60,26 +108,22 @@ fn read_file(path: &Path) -> Result<Vec<(String, String)>> {
     let value = codec::yaml::parse(&text)
         .with_context(|| format!("read configuration {}", path.display()))?;
     if value.is_null() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let Some(map) = value.as_object() else {
         bail!("configuration {} is not a map of options", path.display());
     };
-    let mut out = Vec::new();
     for (key, value) in map.iter() {
         let values = match value {
             Value::Array(items) => items.iter().map(text_of).collect(),
             other => vec![text_of(other)],
         };
-        for value in values {
-            match value.as_str() {
-                "true" => out.push((key.to_string(), format!("--{key}"))),
-                "false" => {}
-                value => out.push((key.to_string(), format!("--{key}={value}"))),
-            }
+        match key.strip_suffix('+') {
+            Some(key) => merged.entry(key.to_string()).or_default().extend(values),
+            None => drop(merged.insert(key.to_string(), values)),
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn text_of(value: &Value) -> String {
@@ -112,6 +156,7 @@ pub struct Config {
 impl Config {
     /// Checks the options of a server.
     pub fn new(args: ServerArgs) -> Result<Self> {
+        let args = component_args::translate(args)?;
         let instance = Instance::of(&args.data_dir);
         let cluster_cidr = cidr("cluster-cidr", &args.cluster_cidr)?;
         let service_cidr = cidr("service-cidr", &args.service_cidr)?;
@@ -227,5 +272,38 @@ mod tests {
         assert!(same.starts_with("--service-cidr: 10.42.0.0/16 leaves no address"));
         let outside = check("10.42.0.0/16", "10.43.0.0/29", "10.43.0.10");
         assert!(outside.starts_with("--cluster-dns: 10.43.0.10 is not in"));
+    }
+
+    #[test]
+    fn later_files_replace_or_add() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            std::fs::write(path, text).expect("a file");
+        };
+        write(
+            "config.yaml",
+            "node-label: [a=1]\ntoken: one\ndisable-agent: true\n",
+        );
+        write(
+            "config.yaml.d/20.yaml",
+            "node-label+: [c=3]\ndisable-agent: false\n",
+        );
+        write("config.yaml.d/10.yaml", "node-label+: b=2\ntoken: two\n");
+        write("config.yaml.d/notes.txt", "[");
+        let read = read_files(&dir.path().join("config.yaml")).expect("options");
+        let arguments: Vec<&str> = read.iter().map(|(_, argument)| argument.as_str()).collect();
+        assert_eq!(
+            arguments,
+            [
+                "--node-label=a=1",
+                "--node-label=b=2",
+                "--node-label=c=3",
+                "--token=two"
+            ]
+        );
+        let absent = read_files(&dir.path().join("absent.yaml"));
+        assert!(absent.expect("no options").is_empty());
     }
 }

@@ -2,18 +2,20 @@
 
 mod bootstrap;
 mod cli;
+mod component_args;
 mod config;
 mod identity;
 mod instance;
 mod kubelets;
 mod logging;
 mod node;
+mod notify;
 mod preflight;
 mod roles;
 mod watch_objects;
 
 use anyhow::{Result, bail};
-use cli::Command;
+use cli::{CertificateCommand, Command};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
@@ -55,11 +57,26 @@ fn run() -> Result<()> {
         }
         Command::Token { .. } => bail!("join tokens are not supported yet"),
         Command::Kubectl { .. } => bail!("kubectl is the first word of its own command line"),
-        Command::Backup { .. } => {
-            bail!("backup is not supported yet; stop the server and copy its data directory")
-        }
-        Command::Restore { .. } => bail!(
-            "restore is not supported yet; stop the server and put a copy of its data directory in place"
-        ),
+        Command::Backup {
+            data_dir,
+            config,
+            file,
+        } => roles::backup::backup(&data_dir, &config, &file),
+        Command::Restore {
+            data_dir,
+            config,
+            file,
+        } => roles::backup::restore(&data_dir, &config, &file),
+        Command::Certificate { data_dir, command } => match command {
+            CertificateCommand::Check => roles::certificate::check(&data_dir),
+            CertificateCommand::Rotate => roles::certificate::rotate(&data_dir),
+        },
+        Command::Check(args) => roles::check::run(*args),
+        Command::Install {
+            no_start,
+            root,
+            arguments,
+        } => roles::install::install(&root, !no_start, &arguments),
+        Command::Uninstall { data_dir, root } => roles::install::uninstall(&root, &data_dir),
     }
 }

@@ -67,7 +67,7 @@ fn remove_mounts(root: &Path) -> Result<()> {
 }
 
 /// Whether a process holds the lock of the store.
-async fn is_running(instance: &Instance) -> Result<bool> {
+pub async fn is_running(instance: &Instance) -> Result<bool> {
     let dir = instance.store();
     if !dir.exists() {
         return Ok(false);

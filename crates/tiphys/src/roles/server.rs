@@ -8,6 +8,7 @@ use crate::config::{Config, ipv4_parts};
 use crate::identity::{Identity, Rights};
 use crate::kubelets::HttpsKubelets;
 use crate::node::{self, Parts};
+use crate::notify;
 use crate::preflight;
 use anyhow::{Context as _, Result, anyhow, bail};
 use apiserver::{Server, edge};
@@ -16,6 +17,7 @@ use auth::user::{AUTHENTICATED, MASTERS, NODES};
 use client::Client;
 use controllers::Manager;
 use loopback::Loopback;
+use manifests::Manifests;
 use meta::schema::Ref;
 use registry::hooks::Hooks;
 use registry::{Registry, ServiceAllocator};
@@ -35,7 +37,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(12 * 3600);
 /// Runs until a signal or a failure.
 pub fn run(args: ServerArgs) -> Result<()> {
     let config = Config::new(args)?;
-    crate::logging::start(config.args.v);
+    crate::logging::start(config.args.v, config.args.logging_format);
     preflight::check(&config)?;
     raise_limits();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,6 +111,13 @@ async fn serve(config: Config) -> Result<()> {
     );
     let own = facts(&config, advertise);
     bootstrap::run(&as_server, &own, identity.bootstrap_rbac()).await?;
+    let manifests = Manifests::new(
+        config.instance.manifests(),
+        as_server.clone(),
+        clock.clone(),
+        rng.fork(),
+    );
+    supervisor.spawn("manifests", Importance::Ordinary, manifests.run());
     let keep = bootstrap::keep(as_server, own, clock.clone());
     supervisor.spawn("own objects", Importance::Ordinary, keep);
     renew_certificates(&identity, &clock, &supervisor);
@@ -120,6 +129,7 @@ async fn serve(config: Config) -> Result<()> {
         milliseconds = clock.since(started).as_millis() as u64,
         "tiphys is ready"
     );
+    notify::ready();
     if let Some(kubelet_listener) = kubelet_listener {
         let user = User::new(
             format!("system:node:{}", config.node_name),
@@ -140,6 +150,7 @@ async fn serve(config: Config) -> Result<()> {
         node::start(&config, parts).await?;
     }
     let failure = wait_for_end(&supervisor).await;
+    notify::stopping();
     let late = supervisor.shutdown(GRACE).await;
     if !late.is_empty() {
         tracing::warn!(tasks = late.join(", "), "did not end in time");
