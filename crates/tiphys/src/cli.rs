@@ -303,7 +303,7 @@ pub struct ServerArgs {
     /// Options in the words of kube-proxy.
     #[arg(long, env = "TIPHYS_KUBE_PROXY_ARG", value_delimiter = ',')]
     pub kube_proxy_arg: Vec<String>,
-    /// The form of the log: text as klog writes it, or json.
+    /// The form of the log.
     #[arg(long, env = "TIPHYS_LOGGING_FORMAT", default_value = "text")]
     pub logging_format: LogFormat,
     /// How much to say: 0 to 10.

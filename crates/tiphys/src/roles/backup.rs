@@ -8,14 +8,14 @@
 
 use crate::instance::Instance;
 use crate::roles::reset::is_running;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use meta::{Value, value};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use stdx::{Clock, Rng};
-use store::{Embedded, Stats, Store as _};
+use store::{CopyError, Embedded, Stats, Store as _};
 
 /// What the archive says of itself, first of all.
 const LABEL: &str = "backup.json";
@@ -33,11 +33,11 @@ pub fn backup(data: &Path, config: &Path, file: &Path) -> Result<()> {
     let instance = Instance::of(data);
     let folder = Folder::beside(file)?;
     let copy = folder.path.join("db");
-    store::copy(&instance.store(), &copy).with_context(|| {
-        format!(
-            "copy the store of {}\nhint: data in an etcd cluster is saved with etcdctl snapshot save",
-            instance.data.display()
-        )
+    store::copy(&instance.store(), &copy).map_err(|error| match error {
+        absent @ CopyError::Absent(_) => anyhow!(
+            "{absent}\nhint: name the server's --data-dir; what is in an etcd cluster is saved with `etcdctl snapshot save`"
+        ),
+        error => anyhow!(error).context("copy the store"),
     })?;
     let stats = open(&copy).context("open the copy of the store")?;
     let partial = folder.path.join("backup");

@@ -20,7 +20,7 @@ const SOON: i64 = 120 * 24 * 3600;
 pub fn check(data: &Path) -> Result<()> {
     let instance = Instance::of(data);
     let now = Clock::system().wall().as_second();
-    let mut rows = vec![["FILENAME", "SUBJECT", "USAGES", "EXPIRES", "STATUS"].map(String::from)];
+    let mut rows = vec![["FILENAME", "SUBJECT", "EXPIRES", "STATUS"].map(String::from)];
     let mut ended = Vec::new();
     for path in certificates(&instance)? {
         let facts = read(&path)?;
@@ -37,7 +37,6 @@ pub fn check(data: &Path) -> Result<()> {
         rows.push([
             name_of(&path),
             format!("CN={}", facts.common_name),
-            usage.to_string(),
             ends.to_string(),
             status.to_string(),
         ]);
