@@ -63,24 +63,8 @@ pub async fn load(files: &FileArgs) -> Result<Vec<Loaded>> {
     Ok(out)
 }
 
-/// The YAML or JSON documents of a text.
-pub fn documents(text: &str) -> Vec<&str> {
-    let mut out = Vec::new();
-    let mut from = 0;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        if line.trim_end() == "---" || line.starts_with("--- ") {
-            out.push(&text[from..at]);
-            from = at + line.trim_end().len().min(3);
-        }
-        at += line.len();
-    }
-    out.push(&text[from..]);
-    out
-}
-
 fn read(text: &str, source: &str, out: &mut Vec<Loaded>) -> Result {
-    for document in documents(text) {
+    for document in codec::yaml::documents(text) {
         let object = if document.trim_start().starts_with('{') {
             // Several JSON objects may follow one another.
             for tree in json_objects(document, source)? {

@@ -29,11 +29,6 @@ pub fn check(data: &Path) -> Result<()> {
             ended.push(name_of(&path));
         }
         let ends = jiff::Timestamp::from_second(facts.not_after).context("read a certificate")?;
-        let usage = if facts.is_ca {
-            "CertSign"
-        } else {
-            "ServerAuth,ClientAuth"
-        };
         rows.push([
             name_of(&path),
             format!("CN={}", facts.common_name),
