@@ -217,6 +217,18 @@ pub const AGE: Column = Column::new("Age", "string");
 /// When the object was made.
 pub const CREATED_AT: Column = Column::new("Created At", "date");
 
+/// Where a kind keeps how many replicas it has: chains of fields, empty where
+/// there is no such field.
+#[derive(Clone, Debug)]
+pub struct ScalePaths {
+    /// The wanted replicas.
+    pub spec: Vec<String>,
+    /// The replicas there are.
+    pub status: Vec<String>,
+    /// The selector of what runs, as text.
+    pub selector: Vec<String>,
+}
+
 /// What a kind does differently. Everything has a default that suits a kind
 /// that is only stored; identity is the one thing that a kind must say.
 pub trait Kind: Send + Sync {
@@ -337,6 +349,26 @@ pub trait Kind: Send + Sync {
 
     /// Whether a delete answers with the object rather than a Status.
     fn returns_deleted(&self) -> bool {
+        false
+    }
+
+    /// The kind of its lists.
+    fn list_kind(&self) -> String {
+        format!("{}List", self.card().kind)
+    }
+
+    /// Where it keeps its replicas, when not where built-in kinds do.
+    fn scale(&self) -> Option<&ScalePaths> {
+        None
+    }
+
+    /// Its schema as its definition has it, where no table does.
+    fn openapi(&self) -> Option<&Value> {
+        None
+    }
+
+    /// Whether it is on its way out, so that no objects of it are made any more.
+    fn refuses_create(&self) -> bool {
         false
     }
 

@@ -6,6 +6,7 @@
 //! `mod.rs` gains a `mod` line and a table line, and everything else follows:
 //! routes, discovery, list, watch, patch, apply, Table, OpenAPI and RBAC.
 
+pub mod apiextensions;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
@@ -49,6 +50,7 @@ pub static GROUPS: &[&[&dyn Kind]] = &[
     coordination::KINDS,
     node::KINDS,
     discovery::KINDS,
+    apiextensions::KINDS,
 ];
 
 /// Every kind that is served.

@@ -21,11 +21,11 @@ pub fn validate(card: &Card, object: &Field<'_>, errors: &mut Errors) {
         let generation = metadata.get("generation");
         errors.push(generation.invalid("must be greater than or equal to 0"));
     }
-    validate_common(&metadata, errors);
+    validate_common(card, &metadata, errors);
 }
 
 /// What is wrong with a change of metadata.
-pub fn validate_update(_card: &Card, object: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
+pub fn validate_update(card: &Card, object: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
     let (metadata, old) = (object.get("metadata"), old.get("metadata"));
     if old.get("deletionTimestamp").is_present() {
         validate_no_new_finalizers(&metadata, &old, errors);
@@ -52,7 +52,7 @@ pub fn validate_update(_card: &Card, object: &Field<'_>, old: &Field<'_>, errors
     ] {
         immutable(&metadata.get(key), &old.get(key), errors);
     }
-    validate_common(&metadata, errors);
+    validate_common(card, &metadata, errors);
 }
 
 /// `Invalid value: …: field is immutable` when the two differ. Absent and
@@ -182,11 +182,13 @@ fn validate_names(card: &Card, metadata: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_common(metadata: &Field<'_>, errors: &mut Errors) {
+fn validate_common(card: &Card, metadata: &Field<'_>, errors: &mut Errors) {
     validate_labels(&metadata.get("labels"), errors);
     validate_annotations(&metadata.get("annotations"), errors);
     validate_owners(&metadata.get("ownerReferences"), errors);
-    validate_finalizers(&metadata.get("finalizers"), errors);
+    // Definitions and what they define may be held by anybody.
+    let is_loose = card.is_custom() || card.group == "apiextensions.k8s.io";
+    validate_finalizers(&metadata.get("finalizers"), is_loose, errors);
     validate_managed_fields(&metadata.get("managedFields"), errors);
 }
 
@@ -231,10 +233,13 @@ fn validate_owner(owners: &Field<'_>, owner: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_finalizers(finalizers: &Field<'_>, errors: &mut Errors) {
+fn validate_finalizers(finalizers: &Field<'_>, is_loose: bool, errors: &mut Errors) {
     let (mut orphan, mut foreground) = (false, false);
     for finalizer in finalizers.items() {
-        validate_finalizer(&finalizer, errors);
+        match is_loose {
+            true => errors.invalid_each(&finalizer, names::qualified_name(finalizer.str())),
+            false => validate_finalizer(&finalizer, errors),
+        }
         orphan |= finalizer.str() == labels::ORPHAN_DEPENDENTS;
         foreground |= finalizer.str() == labels::FOREGROUND_DELETION;
     }

@@ -168,12 +168,15 @@ pub(crate) fn list(
         }),
         Shape::Object => {
             let items = objects.into_iter().map(|mut object| {
-                object.remove_at(&["kind"]);
-                object.remove_at(&["apiVersion"]);
+                // Items of custom lists say each what they are.
+                if !card.is_custom() {
+                    object.remove_at(&["kind"]);
+                    object.remove_at(&["apiVersion"]);
+                }
                 object
             });
             value!({
-                "kind": format!("{}List", card.kind), "apiVersion": card.group_version().to_string(),
+                "kind": resource.kind.list_kind(), "apiVersion": card.group_version().to_string(),
                 "metadata": metadata, "items": Value::Array(items.collect())
             })
         }
@@ -198,10 +201,12 @@ fn plain_list(resource: &Resource, listed: Listed) -> Answer {
     let card = resource.card();
     let metadata = list_metadata(&listed).to_json();
     let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
-        card.kind,
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
+        resource.kind.list_kind(),
         card.group_version()
     );
+    // Items of custom lists say each what they are.
+    let layout = card.is_custom().then(|| resource.layout.clone());
     let mut items = listed.items.into_iter().peekable();
     let mut first = Some(head.into_bytes());
     let mut ended = false;
@@ -218,7 +223,10 @@ fn plain_list(resource: &Resource, listed: Listed) -> Answer {
                 ended = true;
                 break;
             };
-            item.write_item(&mut piece);
+            match &layout {
+                Some(layout) => item.write_alone(layout, &mut piece),
+                None => item.write_item(&mut piece),
+            }
             if items.peek().is_some() {
                 piece.push(b',');
             }
@@ -246,7 +254,7 @@ fn message_list(
     }
     let pieces = protobuf::list(
         &card.group_version().to_string(),
-        &format!("{}List", card.kind),
+        &resource.kind.list_kind(),
         &list_metadata(&listed),
         &api::generated::meta_v1::LIST_META,
         items,

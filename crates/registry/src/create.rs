@@ -69,6 +69,10 @@ impl Registry {
     ) -> Result<Made, Status> {
         let mut object = object.clone();
         let card = resource.card();
+        if resource.kind.refuses_create() {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::new(meta::Reason::MethodNotAllowed, why));
+        }
         let kind = card.gvk();
         self.name(resource, &mut object);
         let name = object.name().to_string();

@@ -3,9 +3,9 @@
 //! number says how far all caches are.
 
 use crate::cache::Change;
-use crate::keys;
 use crate::registry::{Registry, Resource};
 use crate::stored::Stored;
+use crate::{custom, keys};
 use meta::Status;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,12 @@ pub(crate) async fn run(registry: Arc<Registry>, mut after: Revision) {
         match follow(&registry, after).await {
             Ok(()) => return,
             Err(Lost::Closed) => return,
+            Err(Lost::Custom(error)) => {
+                tracing::warn!(
+                    error = error.message,
+                    "reading custom resources failed; starting over"
+                )
+            }
             Err(Lost::Watch(error)) => {
                 tracing::warn!(%error, "the watch of the store broke; starting over")
             }
@@ -35,6 +41,7 @@ pub(crate) async fn run(registry: Arc<Registry>, mut after: Revision) {
 enum Lost {
     Closed,
     Watch(store::Error),
+    Custom(Status),
 }
 
 async fn follow(registry: &Registry, after: Revision) -> Result<(), Lost> {
@@ -46,7 +53,15 @@ async fn follow(registry: &Registry, after: Revision) -> Result<(), Lost> {
         .map_err(lost)?;
     registry.set_progress(watch.progress());
     while let Some(batch) = watch.next().await {
-        apply(registry, batch.map_err(lost)?);
+        let batch = batch.map_err(lost)?;
+        let at = batch.progress;
+        let defines = batch.events.iter().any(|e| custom::is_definition(e.key()));
+        apply(registry, batch);
+        if defines {
+            custom::settle(registry, Some(at))
+                .await
+                .map_err(Lost::Custom)?;
+        }
     }
     Ok(())
 }
@@ -104,25 +119,39 @@ pub(crate) async fn load(registry: &Registry) -> Result<Revision, Status> {
         .revision()
         .await
         .map_err(crate::failure::store)?;
+    // What is defined says which other kinds there are.
+    if let Some(definitions) = custom::definitions(registry) {
+        fill(registry, &definitions, at).await?;
+    }
+    custom::settle(registry, None).await?;
     for resource in registry.hubs() {
-        let range = Range::new(keys::span(&resource.prefix, "")).at(at);
-        let range = if at == Revision::ZERO {
-            Range::new(keys::span(&resource.prefix, ""))
-        } else {
-            range
-        };
-        let page = registry
-            .store()
-            .range(range)
-            .await
-            .map_err(crate::failure::store)?;
-        let records = page.records.iter();
-        let objects = records.filter_map(|record| readable(&resource, record));
-        let objects = objects.collect();
-        resource.cache.reset(objects, at);
+        fill(registry, &resource, at).await?;
     }
     registry.set_seen(at);
     Ok(at)
+}
+
+/// Reads all objects of a kind at a revision into its cache.
+pub(crate) async fn fill(
+    registry: &Registry,
+    resource: &Resource,
+    at: Revision,
+) -> Result<(), Status> {
+    let range = Range::new(keys::span(&resource.prefix, ""));
+    let range = if at == Revision::ZERO {
+        range
+    } else {
+        range.at(at)
+    };
+    let page = registry
+        .store()
+        .range(range)
+        .await
+        .map_err(crate::failure::store)?;
+    let records = page.records.iter();
+    let objects = records.filter_map(|record| readable(resource, record));
+    resource.cache.reset(objects.collect(), at);
+    Ok(())
 }
 
 impl Registry {

@@ -8,6 +8,7 @@
 pub mod cache;
 mod call;
 mod create;
+mod custom;
 pub mod decode;
 mod decoded;
 mod delete;

@@ -1,17 +1,18 @@
 //! The registry: every kind with its cache, and what all operations share.
 
 use crate::cache::Cache;
+use crate::custom::Installed;
 use crate::decoded::Decoded;
 use crate::hooks::Hooks;
 use crate::quota::Turns;
 use crate::stored::Layout;
-use crate::{feed, keys};
+use crate::{custom, feed, keys};
 use admission::Chain;
 use api::{Card, Kind};
 use meta::Status;
 use meta::schema::Ref;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use stdx::latest;
 use stdx::{Clock, Rng};
 use store::{ProgressRequest, Revision, Store};
@@ -58,6 +59,8 @@ pub struct Registry {
     progress: RwLock<Option<ProgressRequest>>,
     pub(crate) decoded: Decoded,
     pub(crate) turns: Turns,
+    /// The custom kinds that are served, by the name of their definition.
+    pub(crate) custom: Mutex<BTreeMap<String, Installed>>,
 }
 
 impl Registry {
@@ -82,6 +85,7 @@ impl Registry {
             progress: RwLock::default(),
             decoded: Decoded::default(),
             turns: Turns::default(),
+            custom: Mutex::default(),
         };
         let (hubs, spokes): (Vec<_>, Vec<_>) =
             kinds.into_iter().partition(|kind| kind.hub().is_none());
@@ -136,7 +140,45 @@ impl Registry {
         self: &Arc<Self>,
     ) -> Result<impl Future<Output = ()> + Send + use<>, Status> {
         let revision = feed::load(self).await?;
-        Ok(feed::run(self.clone(), revision))
+        let (feed, custom) = (feed::run(self.clone(), revision), custom::run(self.clone()));
+        // The definitions have nothing to follow once the feed has ended.
+        Ok(async move {
+            futures::future::select(Box::pin(feed), Box::pin(custom)).await;
+        })
+    }
+
+    /// Serves a kind beside or in place of what was served there.
+    pub(crate) fn serve_at(&self, resource: Arc<Resource>) {
+        let card = resource.card();
+        let id = (
+            card.group.to_string(),
+            card.version.to_string(),
+            card.plural.to_string(),
+        );
+        self.resources
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, resource);
+    }
+
+    /// Serves a kind no more.
+    pub(crate) fn end_at(&self, id: &(String, String, String)) {
+        self.resources
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
+    }
+
+    /// Follows the objects below a prefix, or no more.
+    pub(crate) fn follow(&self, prefix: &str, resource: Option<Arc<Resource>>) {
+        let mut by_prefix = self
+            .by_prefix
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match resource {
+            Some(resource) => by_prefix.insert(prefix.as_bytes().to_vec(), resource),
+            None => by_prefix.remove(prefix.as_bytes()),
+        };
     }
 
     /// The kind served at group, version and resource.

@@ -129,6 +129,11 @@ impl Stored {
         self.write_at(self.revision, out);
     }
 
+    /// The object as an item that says what it is.
+    pub fn write_alone(&self, layout: &Layout, out: &mut Vec<u8>) {
+        self.write_whole(layout, self.revision, out);
+    }
+
     /// The object as clients read it.
     pub fn whole(&self, layout: &Layout) -> Bytes {
         let mut out = Vec::with_capacity(self.whole_len(layout));

@@ -46,6 +46,8 @@ type Made = Result<Document, Status>;
 /// The documents of one set of kinds.
 pub(super) struct All {
     kinds: Vec<Arc<Resource>>,
+    /// The documents of the set before: most groups stay as they were.
+    before: BTreeMap<String, (Vec<Arc<Resource>>, Document)>,
     v3: OnceLock<Result<V3, Status>>,
     v2_json: OnceLock<Made>,
     v2_proto: OnceLock<Made>,
@@ -53,7 +55,7 @@ pub(super) struct All {
 
 struct V3 {
     index: Document,
-    by_path: BTreeMap<String, Document>,
+    by_path: BTreeMap<String, (Vec<Arc<Resource>>, Document)>,
 }
 
 impl Documents {
@@ -69,8 +71,12 @@ impl Documents {
         match made.as_ref().filter(|all| is_current(all)) {
             Some(all) => all.clone(),
             None => {
+                let before = made.as_ref().and_then(|all| all.v3.get());
+                let before = before.and_then(|v3| v3.as_ref().ok());
+                let before = before.map(|v3| v3.by_path.clone()).unwrap_or_default();
                 let all = Arc::new(All {
                     kinds,
+                    before,
                     v3: OnceLock::new(),
                     v2_json: OnceLock::new(),
                     v2_proto: OnceLock::new(),
@@ -90,16 +96,20 @@ impl All {
     fn made(&self) -> Result<&V3, Status> {
         let made = self.v3.get_or_init(|| {
             let texts = described()?;
-            let by_path: BTreeMap<String, Document> = v3::by_version(&self.kinds)
-                .into_iter()
-                .map(|(path, kinds)| {
-                    (
-                        path,
-                        Document::new(v3::make(&kinds, &texts).to_json().as_bytes()),
-                    )
-                })
-                .collect();
-            let entries = by_path.iter().map(|(path, document)| {
+            let made = |(path, kinds): (String, Vec<Arc<Resource>>)| {
+                let known = self.before.get(&path).filter(|(before, _)| {
+                    before.len() == kinds.len()
+                        && before.iter().zip(&kinds).all(|(a, b)| Arc::ptr_eq(a, b))
+                });
+                let document = match known {
+                    Some((_, document)) => document.clone(),
+                    None => Document::new(v3::make(&kinds, &texts).to_json().as_bytes()),
+                };
+                (path, (kinds, document))
+            };
+            let by_path: BTreeMap<_, _> =
+                v3::by_version(&self.kinds).into_iter().map(made).collect();
+            let entries = by_path.iter().map(|(path, (_, document))| {
                 let url = format!("/openapi/v3/{path}?hash={}", document.hash);
                 (path.as_str(), value!({"serverRelativeURL": url}))
             });
@@ -118,7 +128,10 @@ impl All {
     /// The document of a group and version: `apis/apps/v1`.
     pub(super) fn v3(&self, path: &str) -> Option<Made> {
         match self.made() {
-            Ok(v3) => v3.by_path.get(path).cloned().map(Ok),
+            Ok(v3) => v3
+                .by_path
+                .get(path)
+                .map(|(_, document)| Ok(document.clone())),
             Err(status) => Some(Err(status)),
         }
     }

@@ -4,6 +4,7 @@
 //! Documents are made when first asked for, kept compressed, and made anew when
 //! other kinds are served. Follows kube-openapi's pkg/handler and pkg/handler3.
 
+mod custom;
 mod documents;
 mod paths;
 mod proto;

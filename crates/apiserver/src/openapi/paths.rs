@@ -1,8 +1,9 @@
 //! The paths of a kind and what can be asked there. Names of operations and
 //! parameters follow apiserver's pkg/endpoints/installer.go.
 
+use super::custom;
 use super::schemas::{self, Dialect, PATCH};
-use api::{Card, Subresource, Verbs};
+use api::{Card, Kind, Subresource, Verbs};
 use meta::schema::{Struct, Type};
 use meta::{Map, Value, value};
 
@@ -63,7 +64,8 @@ pub(super) fn body_schema(group: &str, version: &str, kind: &str) -> Option<&'st
 }
 
 /// Adds the paths of a kind.
-pub(super) fn add(paths: &mut Map, card: &Card, dialect: Dialect) {
+pub(super) fn add(paths: &mut Map, kind: &dyn Kind, dialect: Dialect) {
+    let card = kind.card();
     let root = match card.group {
         "" => format!("/api/{}", card.version),
         group => format!("/apis/{group}/{}", card.version),
@@ -75,6 +77,7 @@ pub(super) fn add(paths: &mut Map, card: &Card, dialect: Dialect) {
     };
     let object = format!("{collection}/{{name}}");
     let write = |sub, named| Writer {
+        kind,
         card,
         dialect,
         sub,
@@ -121,6 +124,7 @@ pub(super) fn add(paths: &mut Map, card: &Card, dialect: Dialect) {
 
 /// Writes what can be asked at one path.
 struct Writer<'a> {
+    kind: &'a dyn Kind,
     card: &'a Card,
     dialect: Dialect,
     sub: Option<&'a Subresource>,
@@ -155,8 +159,11 @@ impl Writer<'_> {
     }
 
     fn list(&self, everywhere: bool) -> Value {
-        let answer = format!("{}List", self.card.kind);
-        let answer = api::schema::find(&self.card.schema.package, &answer).map(schemas::name);
+        let answer = match self.card.is_custom() {
+            true => Some(custom::list_name(self.kind)),
+            false => api::schema::find(&self.card.schema.package, &self.kind.list_kind())
+                .map(schemas::name),
+        };
         let place = match (everywhere, self.card.namespaced) {
             (true, _) => ("", "ForAllNamespaces"),
             (false, true) => ("Namespaced", ""),
@@ -217,6 +224,9 @@ impl Writer<'_> {
                 &kind,
                 &["200", "201"],
             ),
+            "patch" if self.card.is_custom() => {
+                (Some((PATCH, &PATCHES[..3], true)), &kind, &["200", "201"])
+            }
             "patch" => (Some((PATCH, PATCHES, true)), &kind, &["200", "201"]),
             _ => (
                 Some((options.as_str(), &["*/*"][..], false)),

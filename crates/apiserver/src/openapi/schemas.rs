@@ -1,10 +1,12 @@
 //! The types that a document speaks of, and all that these hold.
 
-use api::Card;
+use api::Kind;
 use descriptions::Descriptions;
 use meta::schema::{Field, List, ListKind, Omit, Patch, Struct, Type};
 use meta::{Map, Value, value};
 use std::collections::BTreeSet;
+
+use super::custom;
 
 /// Which OpenAPI is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +65,12 @@ impl<'a> Schemas<'a> {
 
     /// Adds a kind, its list, the bodies of its subresources, and all that
     /// these hold.
-    pub(super) fn add_kind(&mut self, card: &Card) {
-        self.add_named(&card.schema, card.group, card.version, card.kind);
+    pub(super) fn add_kind(&mut self, kind: &dyn Kind) {
+        let card = kind.card();
+        match kind.openapi() {
+            Some(schema) => self.add_custom(kind, schema),
+            None => self.add_named(&card.schema, card.group, card.version, card.kind),
+        }
         let list_kind = format!("{}List", card.kind);
         if let Some(list) = api::schema::find(&card.schema.package, &list_kind) {
             self.add_named(list, card.group, card.version, &list_kind);
@@ -82,6 +88,33 @@ impl<'a> Schemas<'a> {
             "DeleteOptions",
         );
         self.simple(PATCH, value!({"type": "object"}));
+    }
+
+    /// Adds a custom kind and its list.
+    fn add_custom(&mut self, kind: &dyn Kind, schema: &Value) {
+        const KINDS: &str = "x-kubernetes-group-version-kind";
+        let card = kind.card();
+        self.add(&api::generated::meta_v1::OBJECT_META);
+        self.add(&api::generated::meta_v1::LIST_META);
+        let named = |kind: &str| {
+            let gvk = value!({"group": card.group, "version": card.version, "kind": kind});
+            Value::Array(vec![gvk])
+        };
+        let metadata = self
+            .dialect
+            .reference(&name(&api::generated::meta_v1::OBJECT_META));
+        let own = custom::resource(schema, metadata, self.dialect, self.texts);
+        let own_name = name(&card.schema);
+        let mut own = Value::Object(own);
+        own.set_at(&[KINDS], named(card.kind));
+        self.done.insert(own_name.as_str(), own);
+        let metadata = self
+            .dialect
+            .reference(&name(&api::generated::meta_v1::LIST_META));
+        let item = self.dialect.reference(&own_name);
+        let mut list = custom::list(item, metadata, card.kind, self.dialect, self.texts);
+        list.set_at(&[KINDS], named(&kind.list_kind()));
+        self.done.insert(custom::list_name(kind), list);
     }
 
     /// Adds a type that stands for a kind.

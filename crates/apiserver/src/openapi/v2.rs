@@ -14,8 +14,8 @@ pub(super) fn make(kinds: &[Arc<Resource>], texts: &Descriptions) -> Value {
     let mut schemas = Schemas::new(Dialect::V2, texts);
     let mut paths = Map::new();
     for resource in kinds {
-        schemas.add_kind(resource.card());
-        paths::add(&mut paths, resource.card(), Dialect::V2);
+        schemas.add_kind(&*resource.kind);
+        paths::add(&mut paths, &*resource.kind, Dialect::V2);
     }
     value!({
         "swagger": "2.0",

@@ -28,8 +28,8 @@ pub(super) fn make(kinds: &[Arc<Resource>], texts: &Descriptions) -> Value {
     let mut schemas = Schemas::new(Dialect::V3, texts);
     let mut paths = Map::new();
     for resource in kinds {
-        schemas.add_kind(resource.card());
-        paths::add(&mut paths, resource.card(), Dialect::V3);
+        schemas.add_kind(&*resource.kind);
+        paths::add(&mut paths, &*resource.kind, Dialect::V3);
     }
     value!({
         "openapi": "3.0.0",

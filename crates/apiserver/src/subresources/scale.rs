@@ -25,6 +25,7 @@ pub(super) async fn serve(
     let info = &request.info;
     let scale = match info.verb {
         "get" => scale_of(
+            resource,
             &server
                 .registry
                 .get_value(resource, &info.namespace, &info.name)
@@ -114,7 +115,7 @@ async fn write(
         let Some(object) = object else {
             return Err(Status::not_found(&resource.card().group_resource(), name));
         };
-        let scale = change(&scale_of(object))?;
+        let scale = change(&scale_of(resource, object))?;
         validate(name, &scale)?;
         let mut object = object.clone();
         let version = scale.resource_version();
@@ -123,10 +124,11 @@ async fn write(
         } else {
             object.metadata_mut().insert("resourceVersion", version);
         }
-        object.set_at(
-            &["spec", "replicas"],
-            scale.i64_at(&["spec", "replicas"]).unwrap_or(0),
-        );
+        let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or(0);
+        match resource.kind.scale() {
+            Some(paths) => object.set_at(&names(&paths.spec), replicas),
+            None => object.set_at(&["spec", "replicas"], replicas),
+        }
         Ok(object)
     };
     let aim = Aim {
@@ -138,7 +140,7 @@ async fn write(
         may_create: false,
     };
     let written = server.registry.update(call, resource, aim, &apply).await?;
-    Ok(scale_of(&written.object))
+    Ok(scale_of(resource, &written.object))
 }
 
 fn validate(name: &str, scale: &Value) -> Result<(), Status> {
@@ -157,7 +159,30 @@ fn validate(name: &str, scale: &Value) -> Result<(), Status> {
     }
 }
 
-fn scale_of(object: &Value) -> Value {
+/// A chain of fields.
+fn names(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
+}
+
+/// What runs, as text: where a kind says so, else the selector of its spec.
+fn selector(resource: &Resource, object: &Value) -> String {
+    if let Some(paths) = resource.kind.scale() {
+        return match paths.selector.is_empty() {
+            true => String::new(),
+            false => object.str_at(&names(&paths.selector)).to_string(),
+        };
+    }
+    let selector = match object.at(&["spec", "selector"]) {
+        Some(s) if s.get("matchLabels").is_some() || s.get("matchExpressions").is_some() => {
+            LabelSelector::from_object(Some(s))
+        }
+        Some(labels) => LabelSelector::from_map(labels),
+        None => LabelSelector::nothing(),
+    };
+    selector.to_string()
+}
+
+fn scale_of(resource: &Resource, object: &Value) -> Value {
     let mut metadata = Map::new();
     for key in [
         "name",
@@ -171,22 +196,18 @@ fn scale_of(object: &Value) -> Value {
         }
     }
     let mut spec = Map::new();
-    if let Some(replicas) = object.i64_at(&["spec", "replicas"]).filter(|n| *n != 0) {
+    let paths = resource.kind.scale();
+    let count = |part: &str| match paths {
+        Some(paths) if part == "spec" => object.i64_at(&names(&paths.spec)),
+        Some(paths) => object.i64_at(&names(&paths.status)),
+        None => object.i64_at(&[part, "replicas"]),
+    };
+    if let Some(replicas) = count("spec").filter(|n| *n != 0) {
         spec.insert("replicas", replicas);
     }
-    let selector = match object.at(&["spec", "selector"]) {
-        Some(s) if s.get("matchLabels").is_some() || s.get("matchExpressions").is_some() => {
-            LabelSelector::from_object(Some(s))
-        }
-        Some(labels) => LabelSelector::from_map(labels),
-        None => LabelSelector::nothing(),
-    };
     let mut status = Map::new();
-    status.insert(
-        "replicas",
-        object.i64_at(&["status", "replicas"]).unwrap_or(0),
-    );
-    let selector = selector.to_string();
+    status.insert("replicas", count("status").unwrap_or(0));
+    let selector = selector(resource, object);
     if !selector.is_empty() {
         status.insert("selector", selector);
     }

@@ -24,6 +24,9 @@ enum Kind {
     Apply,
 }
 
+/// Nothing says of a custom resource how a strategic patch merges its lists.
+const CUSTOM_TYPES: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 const TYPES: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
 
 pub(crate) async fn serve(
@@ -35,7 +38,7 @@ pub(crate) async fn serve(
     let form = negotiate::accept(&request.headers)?;
     let call = options::write(&request)?;
     let validation = options::validation(&request)?;
-    let kind = kind(&request)?;
+    let kind = kind(resource, &request)?;
     check_options(kind, &request)?;
     let info = &request.info;
     let written = if kind == Kind::Apply {
@@ -104,7 +107,8 @@ pub(crate) async fn serve(
     Ok(with_warnings(answer, &call))
 }
 
-fn kind(request: &Request) -> Result<Kind, Status> {
+fn kind(resource: &Resource, request: &Request) -> Result<Kind, Status> {
+    let is_custom = resource.card().is_custom();
     let text = request
         .headers
         .get(CONTENT_TYPE)
@@ -113,12 +117,13 @@ fn kind(request: &Request) -> Result<Kind, Status> {
     match text.split(';').next().unwrap_or_default().trim() {
         "application/json-patch+json" => Ok(Kind::Json),
         "application/merge-patch+json" => Ok(Kind::Merge),
-        "application/strategic-merge-patch+json" => Ok(Kind::Strategic),
+        "application/strategic-merge-patch+json" if !is_custom => Ok(Kind::Strategic),
         "application/apply-patch+yaml" => Ok(Kind::Apply),
         _ => Err(Status::new(
             Reason::UnsupportedMediaType,
             format!(
-                "the body of the request was in an unknown format - accepted media types include: {TYPES}"
+                "the body of the request was in an unknown format - accepted media types include: {}",
+                if is_custom { CUSTOM_TYPES } else { TYPES }
             ),
         )),
     }

@@ -84,7 +84,8 @@ fn object(card: &Card) -> Value {
 async fn every_kind_goes_through_every_verb() {
     for kind in api::kinds() {
         let card = kind.card();
-        if card.verbs != Verbs::CreateOnly {
+        // Definitions change by themselves and go in steps: custom.rs looks at them.
+        if card.verbs != Verbs::CreateOnly && card.group != "apiextensions.k8s.io" {
             round(kind, card).await;
         }
     }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod conformance;
+mod custom;
 mod deletes;
 mod evictions;
 mod failures;
