@@ -7,6 +7,7 @@
 //!
 //! To add one: write its file, add a `mod` line here and a line to [`CONTROLLERS`].
 
+mod cluster_role_aggregation;
 mod context;
 mod control;
 mod deployment;
@@ -56,6 +57,7 @@ pub struct Controller {
 
 /// All controllers, alphabetically.
 pub const CONTROLLERS: &[Controller] = &[
+    cluster_role_aggregation::CONTROLLER,
     deployment::CONTROLLER,
     disruption::CONTROLLER,
     endpoints::CONTROLLER,

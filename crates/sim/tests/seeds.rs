@@ -34,7 +34,10 @@ const FOUND: [(u64, &str); 5] = [
         "a rollout that became a replacement of another size stopped; checkpoints in a circle",
     ),
     (50, "the slices of a Service that went alone may stay"),
-    (107, "what belonged to an owner that came and went unseen stayed"),
+    (
+        107,
+        "what belonged to an owner that came and went unseen stayed",
+    ),
 ];
 
 #[test]

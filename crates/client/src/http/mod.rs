@@ -78,8 +78,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn call(&self, request: Request) -> Result<Response, TransportError> {
         // What may have no end comes in pieces.
-        let is_watch =
-            request.path.contains("watch=true") || request.path.contains("follow=true");
+        let is_watch = request.path.contains("watch=true") || request.path.contains("follow=true");
         let response = self
             .client
             .request(self.form(request)?)

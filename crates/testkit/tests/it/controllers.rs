@@ -285,3 +285,30 @@ async fn a_silent_node_loses_its_pods_and_gets_a_range() {
         "one leaves, its successor waits"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn aggregated_roles_follow_their_parts() {
+    let cluster = Cluster::start(&[]).await;
+    const RBAC: &str = "rbac.authorization.k8s.io/v1";
+    let whole = json!({
+        "metadata": {"name": "whole"},
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to-whole": "true"}}]},
+        "rules": [],
+    });
+    cluster.create(RBAC, "clusterroles", whole).await;
+    let part = json!({
+        "metadata": {"name": "part", "labels": {"to-whole": "true"}},
+        "rules": [{"apiGroups": ["example.com"], "resources": ["ships"], "verbs": ["get"]}],
+    });
+    cluster.create(RBAC, "clusterroles", part).await;
+    cluster.pass(5).await;
+    let whole = cluster
+        .get(RBAC, "clusterroles", "", "whole")
+        .await
+        .expect("a role");
+    assert_eq!(whole["rules"][0]["resources"], json!(["ships"]));
+    assert_eq!(
+        whole["metadata"]["managedFields"][0]["manager"],
+        "clusterrole-aggregation-controller"
+    );
+}
