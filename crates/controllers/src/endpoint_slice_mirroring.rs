@@ -5,7 +5,7 @@ use crate::context::{Context, enqueue_changed};
 use crate::endpoint_slice::desired::{Desired, Group, endpoint_key, ports_key};
 use crate::endpoint_slice::plan::{self, Template};
 use crate::endpoint_slice::tracker::Tracker;
-use crate::endpoint_slice::{self, MANAGED_BY, SERVICE_NAME, Stale};
+use crate::endpoint_slice::{self, MANAGED_BY, SERVICE_NAME};
 use crate::rule::EVENTS;
 use crate::services::TRIGGER_TIME;
 use crate::{Controller, Rule};
@@ -89,10 +89,10 @@ fn service_values(slice: &EndpointSlice) -> Vec<String> {
 #[async_trait::async_trait]
 impl Reconcile<ObjectKey> for Mirror {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, BoxError> {
-        let slices = self.slices.get(&key.to_string());
-        if self.tracker.is_stale(key, &slices) {
-            return Err(Stale(key.clone()).into());
-        }
+        let slices = endpoint_slice::fresh(&self.api, &self.tracker, &self.slices, key).await?;
+        let Some(slices) = slices else {
+            return Ok(Action::Done);
+        };
         let slices: Vec<_> = slices
             .into_iter()
             .filter(|slice| !slice.is_deleting())

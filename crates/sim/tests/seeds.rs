@@ -20,7 +20,7 @@ fn check(seed: u64) {
 }
 
 /// Seeds that failed once, and what they found.
-const FOUND: [(u64, &str); 5] = [
+const FOUND: [(u64, &str); 6] = [
     (
         11,
         "a set waited for ever for a pod that had come and gone unseen",
@@ -37,6 +37,10 @@ const FOUND: [(u64, &str); 5] = [
     (
         107,
         "what belonged to an owner that came and went unseen stayed",
+    ),
+    (
+        119,
+        "slices were forgotten whose cache was old for longer than was retried",
     ),
 ];
 

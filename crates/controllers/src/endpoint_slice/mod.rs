@@ -94,11 +94,6 @@ struct EndpointSlices {
     tracker: Arc<Tracker>,
 }
 
-/// The cache has not seen yet what was written before.
-#[derive(Debug, thiserror::Error)]
-#[error("slices of {0} in the cache are out of date")]
-pub(crate) struct Stale(pub(crate) ObjectKey);
-
 /// A pod is on a node that does not exist, and was left out.
 #[derive(Debug, thiserror::Error)]
 #[error("skipping Pod {pod} for Service {service}: Node {node} Not Found")]
@@ -125,7 +120,7 @@ pub(crate) fn watch_slices(
                 Some(new) => tracker.is_expected(&service, new),
                 None => tracker.is_expected_deletion(&service, slice),
             };
-            if !expected {
+            if tracker.end_wait(&service) || !expected {
                 queue.add(service);
             }
         }
@@ -161,10 +156,10 @@ impl Reconcile<ObjectKey> for EndpointSlices {
         if !services::is_managed(&service) {
             return Ok(Action::Done);
         }
-        let slices = self.slices.get(&key.to_string());
-        if self.tracker.is_stale(key, &slices) {
-            return Err(Stale(key.clone()).into());
-        }
+        let slices = fresh(&self.api, &self.tracker, &self.slices, key).await?;
+        let Some(slices) = slices else {
+            return Ok(Action::Done);
+        };
         let slices: Vec<_> = slices
             .into_iter()
             .filter(|slice| !slice.is_deleting())
@@ -204,6 +199,34 @@ impl EndpointSlices {
     async fn apply(&self, key: &ObjectKey, plan: Plan) -> Result<(), Error> {
         write(&self.api, &self.tracker, key, plan).await
     }
+}
+
+/// The slices of a Service as the cache has them; `None` while it has not shown yet what was
+/// written, in which case the Service is looked at again when it does. A slice that came and went
+/// while no watch was open will never be shown: the API server knows.
+///
+/// Upstream retries instead, and gives up after a while (`StaleInformerCache`).
+pub(crate) async fn fresh(
+    api: &Api<EndpointSlice>,
+    tracker: &Tracker,
+    cache: &Index<EndpointSlice>,
+    key: &ObjectKey,
+) -> Result<Option<Vec<Arc<EndpointSlice>>>, Error> {
+    tracker.wait(key);
+    let slices = cache.get(&key.to_string());
+    for (uid, name) in tracker.missing(key, &slices) {
+        match api.namespace(&key.namespace).get(&name).await {
+            Ok(found) if found.uid() == uid => {}
+            Ok(_) => tracker.forget_slice(key, &uid),
+            Err(error) if error.is_not_found() => tracker.forget_slice(key, &uid),
+            Err(error) => return Err(error),
+        }
+    }
+    if tracker.is_stale(key, &slices) {
+        return Ok(None);
+    }
+    tracker.end_wait(key);
+    Ok(Some(slices))
 }
 
 /// Makes the changes of a plan and expects to see them.
