@@ -20,7 +20,7 @@ fn check(seed: u64) {
 }
 
 /// Seeds that failed once, and what they found.
-const FOUND: [(u64, &str); 6] = [
+const FOUND: [(u64, &str); 7] = [
     (
         11,
         "a set waited for ever for a pod that had come and gone unseen",
@@ -32,6 +32,10 @@ const FOUND: [(u64, &str); 6] = [
     (
         17,
         "a rollout that became a replacement of another size stopped; checkpoints in a circle",
+    ),
+    (
+        27,
+        "a set of that name which was gone was taken for a collision",
     ),
     (50, "the slices of a Service that went alone may stay"),
     (

@@ -74,7 +74,6 @@ fn start(context: &Context) {
     watch_pods(&pods, deployments.store(), sets.store(), &queue);
     let controller = Arc::new(Deployments {
         deployments: deployments.store(),
-        sets: sets.store(),
         sets_by_owner,
         pods_by_owner,
         deployment_api: context.client.api(),
@@ -92,7 +91,6 @@ fn start(context: &Context) {
 
 struct Deployments {
     deployments: Store<Deployment>,
-    sets: Store<ReplicaSet>,
     sets_by_owner: Index<ReplicaSet>,
     pods_by_owner: Index<Pod>,
     deployment_api: Api<Deployment>,
@@ -239,9 +237,12 @@ impl Deployments {
             Err(error) => error,
         };
         if error.is_already_exists() {
-            // If the cache has not seen it yet, the next look will tell.
-            let Some(existing) = self.sets.get(set.namespace(), set.name()) else {
-                return Err(error);
+            // Upstream asks its cache, which may still have a set of that name which is gone.
+            let sets = self.set_api.namespace(set.namespace());
+            let existing = match sets.get(set.name()).await {
+                Ok(existing) => existing,
+                Err(gone) if gone.is_not_found() => return Err(error),
+                Err(failure) => return Err(failure),
             };
             if plan::is_set_of(&existing, planned) {
                 return Ok(());
