@@ -285,7 +285,7 @@ pub struct ServerArgs {
     #[arg(long, env = "TIPHYS_DATASTORE_KEYFILE")]
     pub datastore_keyfile: Option<PathBuf>,
     /// Options in the words of kube-apiserver, as name=value; those that are supported.
-    #[arg(long, env = "TIPHYS_KUBE_APISERVER_ARG", value_delimiter = ',')]
+    #[arg(long, env = "TIPHYS_KUBE_APISERVER_ARG")]
     pub kube_apiserver_arg: Vec<String>,
     /// Options in the words of kube-controller-manager.
     #[arg(
@@ -295,13 +295,13 @@ pub struct ServerArgs {
     )]
     pub kube_controller_manager_arg: Vec<String>,
     /// Options in the words of kube-scheduler.
-    #[arg(long, env = "TIPHYS_KUBE_SCHEDULER_ARG", value_delimiter = ',')]
+    #[arg(long, env = "TIPHYS_KUBE_SCHEDULER_ARG")]
     pub kube_scheduler_arg: Vec<String>,
     /// Options in the words of kubelet.
-    #[arg(long, env = "TIPHYS_KUBELET_ARG", value_delimiter = ',')]
+    #[arg(long, env = "TIPHYS_KUBELET_ARG")]
     pub kubelet_arg: Vec<String>,
     /// Options in the words of kube-proxy.
-    #[arg(long, env = "TIPHYS_KUBE_PROXY_ARG", value_delimiter = ',')]
+    #[arg(long, env = "TIPHYS_KUBE_PROXY_ARG")]
     pub kube_proxy_arg: Vec<String>,
     /// The form of the log.
     #[arg(long, env = "TIPHYS_LOGGING_FORMAT", default_value = "text")]

@@ -150,11 +150,13 @@ mod tests {
         let args = translated(&[
             "--kube-apiserver-arg=service-node-port-range=20000-20100",
             "--kubelet-arg=port=10999",
+            "--kubelet-arg=node-labels=a=1,b=2",
             "--kubelet-arg=v=4",
         ]);
         let args = args.expect("options");
         assert_eq!(args.service_node_port_range, "20000-20100");
         assert_eq!((args.kubelet_port, args.v), (10999, 4));
+        assert_eq!(args.node_label, ["a=1", "b=2"]);
     }
 
     #[test]
