@@ -101,6 +101,10 @@ pub fn restore(data: &Path, config: &Path, file: &Path) -> Result<()> {
     unpack(file, &new).with_context(|| format!("read the backup {}", file.display()))?;
     let stats = open(&new.join(STORE))
         .with_context(|| format!("open the store in the backup {}", file.display()))?;
+    // What is renamed into place must not be lost behind its name.
+    File::open(&new)
+        .and_then(|dir| Ok(rustix::fs::syncfs(&dir)?))
+        .with_context(|| format!("sync {}", new.display()))?;
     let (server, before) = (
         instance.data.join("server"),
         instance.data.join("server.before-restore"),
