@@ -216,7 +216,7 @@ fn mistakes_are_refused() {
     for (arguments, expected) in [
         ("agent", "not supported"),
         ("token create", "not supported"),
-        ("kubectl cp a b", "not supported"),
+        ("kubectl cp a b", "\"kubectl cp\" is not supported yet"),
     ] {
         let mut command = Command::new(e2e::tiphys());
         command.args(arguments.split(' '));

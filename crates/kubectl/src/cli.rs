@@ -54,13 +54,13 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(cli));
+    let code = runtime.block_on(run(cli, &called));
     // A read of standard input that nobody needs any more must not hold the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
-async fn run(cli: Cli) -> u8 {
+async fn run(cli: Cli, called: &str) -> u8 {
     let as_errors = cli.globals.warnings_as_errors;
     let shell = Shell::new(cli.globals);
     let done = cli.command.run(&shell).await;
@@ -74,6 +74,10 @@ async fn run(cli: Cli) -> u8 {
             Error::Said(format!("{warned} warning{plural} received")).report()
         }
         Ok(()) => 0,
+        Err(Error::Absent) => Error::Said(format!(
+            "{called:?} is not supported yet; use a stock kubectl with the same kubeconfig"
+        ))
+        .report(),
         Err(error) => error.report(),
     }
 }

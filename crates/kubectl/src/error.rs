@@ -25,6 +25,9 @@ pub enum Error {
     /// Several things went wrong.
     #[error("{}", many_words(.0))]
     Many(Vec<Error>),
+    /// The command is not there yet.
+    #[error("this command is not supported yet")]
+    Absent,
     /// All has been said; only the exit code is left.
     #[error("exit code {0}")]
     Exit(u8),
@@ -103,7 +106,7 @@ impl Error {
             Error::Exit(code) => return *code,
             Error::Said(text) if text.is_empty() => return 1,
             Error::Said(text) if text.starts_with("error: ") => text.clone(),
-            Error::Said(_) => format!("error: {self}"),
+            Error::Said(_) | Error::Absent => format!("error: {self}"),
             Error::Refused(refusal) => match refusal.status.str_at(&["reason"]) {
                 "Invalid" => invalid_words(refusal),
                 _ => self.to_string(),
