@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates from the ground up: each may depend on those before it only.
-const LAYERS: [&str; 30] = [
+const LAYERS: [&str; 31] = [
     "meta",
     "stdx",
+    "trust",
     "spdy",
     "api",
     "codec",
