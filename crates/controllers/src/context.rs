@@ -1,8 +1,10 @@
 //! What a controller is given to work with.
 
+use crate::TokenSigner;
 use client::Client;
 use client::events::Recorder;
 use informer::{Factory, Metrics, ObjectKey, Queue, Reconcile, Workers};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, Importance, Rng, Supervisor};
@@ -23,6 +25,8 @@ pub struct Options {
     /// How long a namespace that shall go is left alone, so that every API server has heard of it
     /// and lets nothing new in.
     pub namespace_deletion_grace: Duration,
+    /// Who signs the tokens that lie in Secrets; without one they are not made.
+    pub token_signer: Option<Signer>,
     /// How many terminated pods may stay.
     pub terminated_pod_gc_threshold: usize,
 }
@@ -36,8 +40,19 @@ impl Default for Options {
             node_cidr_mask_size_ipv4: 24,
             node_cidr_mask_size_ipv6: 64,
             namespace_deletion_grace: Duration::from_secs(1),
+            token_signer: None,
             terminated_pod_gc_threshold: 12_500,
         }
+    }
+}
+
+/// Somebody who signs tokens.
+#[derive(Clone)]
+pub struct Signer(pub Arc<dyn TokenSigner>);
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer")
     }
 }
 

@@ -32,21 +32,24 @@ mod resource_quota;
 mod root_ca;
 mod rule;
 mod service_account;
+mod service_account_token;
 mod services;
 mod taint_eviction;
 #[cfg(test)]
 mod testing;
 mod token_cleaner;
 
-pub use context::{Context, Options};
+pub use context::{Context, Options, Signer};
 pub use manager::Manager;
 pub use rule::{ClusterRole, Rule, bootstrap_roles};
+pub use service_account_token::TokenSigner;
 
 /// What a controller is.
 pub struct Controller {
     /// The name, as upstream's `--controllers` flag and `cmd/kube-controller-manager/names` spell it.
     pub name: &'static str,
-    /// The service account in kube-system under which it acts. Several controllers may share one.
+    /// The service account in kube-system under which it acts, or a user whose name begins with
+    /// `system:` and who has a role already. Several controllers may share one.
     pub identity: &'static str,
     /// What the identity may do for this controller: part of ClusterRole
     /// `system:controller:<identity>`.
@@ -73,6 +76,7 @@ pub const CONTROLLERS: &[Controller] = &[
     resource_quota::CONTROLLER,
     root_ca::CONTROLLER,
     service_account::CONTROLLER,
+    service_account_token::CONTROLLER,
     taint_eviction::CONTROLLER,
     token_cleaner::CONTROLLER,
 ];

@@ -58,8 +58,15 @@ impl Manager {
 }
 
 fn client_of(clients: &dyn Fn(&str) -> Client, controller: &Controller) -> Client {
-    let identity = format!("system:serviceaccount:kube-system:{}", controller.identity);
+    let identity = match controller.identity {
+        user if user.starts_with("system:") => user.to_owned(),
+        account => format!("system:serviceaccount:kube-system:{account}"),
+    };
     // kubectl shows the part before the slash as the field manager.
-    let agent = format!("kube-controller-manager/{}", controller.identity);
+    let agent = match controller.identity {
+        user if user.starts_with("system:") => controller.name,
+        account => account,
+    };
+    let agent = format!("kube-controller-manager/{agent}");
     clients(&identity).with_user_agent(&agent)
 }

@@ -34,6 +34,8 @@ pub struct Facts {
     pub port: u16,
     /// The address of cluster DNS; `None` when it does not run.
     pub dns: Option<Ipv4Addr>,
+    /// The day of this start.
+    pub today: String,
 }
 
 /// Brings everything into being, namespaces first.
@@ -76,6 +78,7 @@ pub async fn run(client: &Client, facts: &Facts, rbac: Vec<Value>) -> Result<()>
         "spec": {"cidrs": [facts.service_cidr.as_str()]}
     });
     ensure(client, "servicecidrs", &range, Existing::Stays).await?;
+    token_tracking(client, facts).await?;
     services(client, facts).await
 }
 
@@ -103,6 +106,17 @@ async fn namespaces(client: &Client) -> Result<()> {
         ensure(client, "namespaces", &object, Existing::Stays).await?;
     }
     Ok(())
+}
+
+/// Since when the use of tokens in Secrets is noted. Follows
+/// pkg/controlplane/controller/legacytokentracking.
+async fn token_tracking(client: &Client, facts: &Facts) -> Result<()> {
+    let map = value!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"},
+        "data": {"since": facts.today.as_str()}
+    });
+    ensure(client, "configmaps", &map, Existing::Stays).await
 }
 
 async fn services(client: &Client, facts: &Facts) -> Result<()> {

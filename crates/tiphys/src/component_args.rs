@@ -3,7 +3,15 @@
 //! does are put in the place of our own, all others are refused by name.
 
 use crate::cli::ServerArgs;
+use crate::kubelet_options;
 use anyhow::{Context as _, Result, bail};
+use meta::Quantity;
+use std::net::{IpAddr, SocketAddr};
+
+/// Options that every component has.
+const EVERYWHERE: [&str; 2] = ["v", "vmodule"];
+/// The port of the proxy's health where none is named, upstream's.
+const PROXY_HEALTHZ: u16 = 10256;
 
 /// Sets an option from its text.
 type Set = fn(&mut ServerArgs, &str) -> Result<()>;
@@ -37,8 +45,11 @@ const KUBE_CONTROLLER_MANAGER: [(&str, Set); 2] = [
         Ok(())
     }),
 ];
-const KUBE_PROXY: [(&str, Set); 1] = [("cluster-cidr", set_cluster_cidr)];
-const KUBELET: [(&str, Set); 7] = [
+const KUBE_PROXY: [(&str, Set); 2] = [
+    ("cluster-cidr", set_cluster_cidr),
+    ("healthz-bind-address", set_proxy_healthz),
+];
+const KUBELET: [(&str, Set); 11] = [
     ("cluster-dns", |args, value| {
         args.cluster_dns = Some(value.parse()?);
         Ok(())
@@ -47,8 +58,26 @@ const KUBELET: [(&str, Set); 7] = [
         args.cluster_domain = value.into();
         Ok(())
     }),
+    ("container-log-max-files", |args, value| {
+        let files: u32 = value.parse()?;
+        if files < 2 {
+            bail!("must be at least 2");
+        }
+        args.node_limits.container_log_max_files = Some(files);
+        Ok(())
+    }),
+    ("container-log-max-size", |args, value| {
+        let bytes = value.parse::<Quantity>()?.value();
+        let bytes = u64::try_from(bytes).ok().filter(|bytes| *bytes > 0);
+        args.node_limits.container_log_max_size = Some(bytes.context("must be positive")?);
+        Ok(())
+    }),
     ("hostname-override", |args, value| {
         args.node_name = Some(value.into());
+        Ok(())
+    }),
+    ("max-pods", |args, value| {
+        args.node_limits.max_pods = Some(value.parse()?);
         Ok(())
     }),
     ("node-ip", |args, value| {
@@ -57,6 +86,12 @@ const KUBELET: [(&str, Set); 7] = [
     }),
     ("node-labels", |args, value| {
         args.node_label.extend(value.split(',').map(String::from));
+        Ok(())
+    }),
+    ("pod-max-pids", |args, value| {
+        // Upstream's -1 is no limit, which is the default.
+        let limit: i64 = value.parse()?;
+        args.node_limits.pod_max_pids = Some(limit).filter(|limit| *limit > 0);
         Ok(())
     }),
     ("port", |args, value| {
@@ -71,6 +106,16 @@ const KUBELET: [(&str, Set); 7] = [
 
 fn set_cluster_cidr(args: &mut ServerArgs, value: &str) -> Result<()> {
     args.cluster_cidr = value.into();
+    Ok(())
+}
+
+/// An address, with or without a port; nothing means nowhere.
+fn set_proxy_healthz(args: &mut ServerArgs, value: &str) -> Result<()> {
+    args.proxy_healthz = match value.parse::<IpAddr>() {
+        Ok(address) => Some(SocketAddr::from((address, PROXY_HEALTHZ))),
+        Err(_) if value.is_empty() => None,
+        Err(_) => Some(value.parse()?),
+    };
     Ok(())
 }
 
@@ -105,6 +150,7 @@ pub fn translate(mut args: ServerArgs) -> Result<ServerArgs> {
             set(&mut args, option, &text, known)?;
         }
     }
+    args.kubelet.check()?;
     Ok(args)
 }
 
@@ -112,17 +158,32 @@ fn set(args: &mut ServerArgs, option: &str, text: &str, known: &[(&str, Set)]) -
     let Some((name, value)) = text.trim_start_matches("--").split_once('=') else {
         bail!("--{option}: {text:?} is not of the form name=value");
     };
-    // Every component has it.
+    let own = kubelet_options::OPTIONS.iter();
+    let own = own.filter(|_| option == "kubelet-arg");
+    if let Some((_, set)) = own.clone().find(|(known, _)| *known == name) {
+        return set(&mut args.kubelet, value).with_context(|| format!("--{option}: {text:?}"));
+    }
+    // Every component has these two.
     if name == "v" {
-        args.v = value
+        args.log.v = value
             .parse()
             .with_context(|| format!("--{option}: {text:?}"))?;
+        return Ok(());
+    }
+    if name == "vmodule" {
+        for module in value.split(',') {
+            let module = module.parse();
+            let module = module.with_context(|| format!("--{option}: {text:?}"))?;
+            args.log.vmodule.push(module);
+        }
         return Ok(());
     }
     match known.iter().find(|(known, _)| *known == name) {
         Some((_, set)) => set(args, value).with_context(|| format!("--{option}: {text:?}")),
         None => {
-            let names: Vec<&str> = known.iter().map(|(name, _)| *name).chain(["v"]).collect();
+            let more = own.map(|(name, _)| *name);
+            let known = known.iter().map(|(name, _)| *name).chain(more);
+            let names: Vec<&str> = known.chain(EVERYWHERE).collect();
             bail!(
                 "--{option}: {name:?} is not supported; supported are {}",
                 names.join(", ")
@@ -152,11 +213,22 @@ mod tests {
             "--kubelet-arg=port=10999",
             "--kubelet-arg=node-labels=a=1,b=2",
             "--kubelet-arg=v=4",
+            "--kubelet-arg=container-log-max-size=20Mi",
+            "--kubelet-arg=pod-max-pids=-1",
+            "--kubelet-arg=max-pods=20",
+            "--kubelet-arg=max-parallel-image-pulls=2",
+            "--kube-proxy-arg=healthz-bind-address=127.0.0.1",
         ]);
         let args = args.expect("options");
         assert_eq!(args.service_node_port_range, "20000-20100");
-        assert_eq!((args.kubelet_port, args.v), (10999, 4));
+        assert_eq!((args.kubelet_port, args.log.v), (10999, 4));
+        assert_eq!(args.kubelet.parallel_pulls().expect("a number"), Some(2));
+        let healthz = args.proxy_healthz.map(|address| address.to_string());
+        assert_eq!(healthz.as_deref(), Some("127.0.0.1:10256"));
         assert_eq!(args.node_label, ["a=1", "b=2"]);
+        let limits = args.node_limits;
+        assert_eq!(limits.container_log_max_size, Some(20 << 20));
+        assert_eq!((limits.pod_max_pids, limits.max_pods), (None, Some(20)));
     }
 
     #[test]
@@ -164,13 +236,22 @@ mod tests {
         for (argument, complaint) in [
             (
                 "--kube-scheduler-arg=profiling=true",
-                "--kube-scheduler-arg: \"profiling\" is not supported; supported are v",
+                "--kube-scheduler-arg: \"profiling\" is not supported; supported are v, vmodule",
             ),
             (
                 "--kubelet-arg=x",
                 "--kubelet-arg: \"x\" is not of the form name=value",
             ),
             ("--kubelet-arg=port=x", "--kubelet-arg: \"port=x\""),
+            (
+                "--kubelet-arg=container-log-max-files=1",
+                "--kubelet-arg: \"container-log-max-files=1\"",
+            ),
+            (
+                "--kubelet-arg=image-gc-high-threshold=x",
+                "--kubelet-arg: \"image-gc-high-threshold=x\"",
+            ),
+            ("--kubelet-arg=max-parallel-image-pulls=0", "--kubelet-arg"),
         ] {
             let error = translated(&[argument]).expect_err(argument).to_string();
             assert_eq!(error, complaint);

@@ -5,22 +5,23 @@ use crate::config::Config;
 use crate::watch_objects::{Told, follow};
 use admission::Chain;
 use anyhow::{Context as _, Result};
+use api::Door;
 use apiserver::{TokenClaims, TokenIssuer};
 use async_trait::async_trait;
 use auth::pki::{self, Pki};
 use auth::rbac::reconcile::{self, Action};
 use auth::service_account::{
-    self, Claims, Existing, Lookup, ServiceAccountAuthenticator, ServiceAccountTokens,
+    self, Claims, Existing, LAST_USED, Lookup, ServiceAccountAuthenticator, ServiceAccountTokens,
 };
 use auth::user::MASTERS;
 use auth::{
-    Authenticator, Authenticators, Authorizer, Authorizers, CertificateAuthenticator,
-    NodeAuthorizer, Rbac, StaticTokens, User,
+    Authenticator, Authenticators, Authorizer, Authorizers, BootstrapTokens,
+    CertificateAuthenticator, LegacyTokens, NodeAuthorizer, Rbac, Secrets, StaticTokens, User,
 };
-use controllers::ClusterRole;
+use controllers::{ClusterRole, Signer, TokenSigner};
 use meta::object::Object as _;
-use meta::{Status, Value, value};
-use registry::Registry;
+use meta::{FieldSelector, LabelSelector, Status, Value, value};
+use registry::{Aim, Call, Registry, Selection};
 use rustls::{ClientConfig, ServerConfig};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -60,7 +61,15 @@ impl Identity {
         let tokens = ServiceAccountTokens::new(issuer, &key, clock.clone(), Rng::system());
         let tokens = Arc::new(tokens.context("prepare service-account tokens")?);
         let lookup = Arc::new(Objects(registry.clone()));
+        let secrets = lookup.clone();
+        let legacy = LegacyTokens::new(
+            tokens.clone(),
+            lookup.clone(),
+            secrets.clone(),
+            clock.clone(),
+        );
         let accounts = ServiceAccountAuthenticator::new(tokens.clone(), lookup, clock.clone());
+        let bootstrap = BootstrapTokens::new(secrets, clock.clone());
         let certificates = CertificateAuthenticator::new(pki.client_ca_der(), clock.clone())?;
         let fixed = config
             .args
@@ -70,7 +79,9 @@ impl Identity {
         let authenticator = Authenticators::new(vec![
             Arc::new(certificates),
             Arc::new(StaticTokens::new(fixed.collect())),
+            Arc::new(legacy),
             Arc::new(accounts),
+            Arc::new(bootstrap),
         ]);
         rights.follow(registry, supervisor).await?;
         let authorizer = rights.authorizer.clone();
@@ -100,6 +111,11 @@ impl Identity {
     /// Who makes service-account tokens.
     pub fn tokens(&self) -> Arc<dyn TokenIssuer> {
         Arc::new(Issuer(self.tokens.clone()))
+    }
+
+    /// Who signs the tokens that lie in Secrets.
+    pub fn token_signer(&self) -> Signer {
+        Signer(Arc::new(Issuer(self.tokens.clone())))
     }
 
     /// The API server's side of TLS.
@@ -208,6 +224,7 @@ impl Rights {
             )
             .await?;
         }
+        self.node.look_at(Shown(registry.clone()));
         let index = self.node.clone();
         let tell = move |told: Told<'_>| match told {
             Told::All(pods) => index.replace_pods(pods),
@@ -286,6 +303,34 @@ impl TokenIssuer for Issuer {
     }
 }
 
+impl TokenSigner for Issuer {
+    fn sign(&self, namespace: &str, account: (&str, &str), secret: &str) -> Option<String> {
+        self.0.issue_legacy(namespace, account, secret)
+    }
+}
+
+/// The pods as the API server shows them to those who watch.
+struct Shown(Arc<Registry>);
+
+impl auth::Pods for Shown {
+    fn on_node(&self, namespace: &str, node: &str) -> Vec<Value> {
+        let Some(pods) = self.0.any_version("", "pods") else {
+            return Vec::new();
+        };
+        let fields = FieldSelector {
+            terms: vec![("spec.nodeName".into(), node.into(), true)],
+        };
+        let labels = LabelSelector::default();
+        let Ok(selection) = Selection::new(pods.hub(), namespace, labels, &fields) else {
+            return Vec::new();
+        };
+        let shown = self.0.list_shown(&pods, &selection);
+        // One that cannot be read opens nothing.
+        let readable = shown.iter().filter_map(|pod| pod.to_value(pods.hub()).ok());
+        readable.collect()
+    }
+}
+
 /// Finds the objects by whose grace tokens live.
 struct Objects(Arc<Registry>);
 
@@ -302,5 +347,45 @@ impl Lookup for Objects {
             .map_err(|status| status.message)?
             .as_deref()
             .map(Existing::of))
+    }
+}
+
+#[async_trait]
+impl Secrets for Objects {
+    async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Value>, String> {
+        let found = admission::View::get(&*self.0, "", "secrets", namespace, name).await;
+        Ok(found.map_err(|status| status.message)?.as_deref().cloned())
+    }
+
+    async fn mark_used(&self, namespace: &str, name: &str, day: &str) {
+        let Some(secrets) = self.0.any_version("", "secrets") else {
+            return;
+        };
+        let user = User::new("system:apiserver", &[MASTERS]);
+        let mut call = Call::new(&user);
+        call.manager = "kube-apiserver".into();
+        let aim = Aim {
+            namespace,
+            name,
+            door: Door::Main,
+            owns_fields: false,
+            follows: true,
+            may_create: false,
+        };
+        let mark = |old: Option<&Value>| {
+            let gone = || Status::not_found(&secrets.card().group_resource(), name);
+            let mut secret = old.cloned().ok_or_else(gone)?;
+            secret.set_at(&["metadata", "labels", LAST_USED], day);
+            Ok(secret)
+        };
+        // A token holds whether or not its use is noted.
+        if let Err(status) = self.0.update(&call, &secrets, aim, &mark).await {
+            tracing::warn!(
+                namespace,
+                name,
+                error = status.message,
+                "a token's use is not noted"
+            );
+        }
     }
 }

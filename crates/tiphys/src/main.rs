@@ -6,9 +6,11 @@ mod component_args;
 mod config;
 mod identity;
 mod instance;
+mod kubelet_options;
 mod kubelets;
 mod logging;
 mod node;
+mod node_role;
 mod notify;
 mod preflight;
 mod roles;
@@ -19,6 +21,13 @@ use cli::{CertificateCommand, Command};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
+
+/// The system's allocator gives each thread a heap of its own and keeps what
+/// lies free in all of them. How this one is set up stands in
+/// `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     // A process started as a pod's monitor must become one before any thread starts.
@@ -27,6 +36,9 @@ fn main() -> ExitCode {
     }
     if let Some(arguments) = kubectl_arguments() {
         return kubectl::main(arguments);
+    }
+    if let Some(code) = roles::manual::complete() {
+        return code;
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,7 +67,10 @@ fn run() -> Result<()> {
         Command::Agent => {
             bail!("joining a node to a server is not supported yet; a server runs its own node")
         }
-        Command::Token { .. } => bail!("join tokens are not supported yet"),
+        Command::Token {
+            kubeconfig,
+            command,
+        } => roles::token::run(&kubeconfig, command),
         Command::Kubectl { .. } => bail!("kubectl is the first word of its own command line"),
         Command::Backup {
             data_dir,
@@ -77,6 +92,8 @@ fn run() -> Result<()> {
             root,
             arguments,
         } => roles::install::install(&root, !no_start, &arguments),
+        Command::Man { folder } => roles::manual::write(&folder),
+        Command::Completion { shell } => roles::manual::completion(&shell),
         Command::Uninstall { data_dir, root } => roles::install::uninstall(&root, &data_dir),
     }
 }

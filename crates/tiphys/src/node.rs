@@ -3,10 +3,11 @@
 
 use crate::config::Config;
 use anyhow::{Context as _, Result, bail};
-use client::Client;
+use client::{Client, ListOptions};
 use container::embedded::Embedded;
 use dns::Zone;
 use images::Images;
+use images::access::Access;
 use images::pull::Puller;
 use images::registry::{Registries, Remote};
 use informer::{Change, Factory, Informer};
@@ -21,8 +22,14 @@ use stdx::{Clock, Importance, Rng, Supervisor};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use typed::Typed;
-use typed::api::core::v1::{Namespace, Pod, Service};
+use typed::api::core::v1::{Namespace, Node, Pod, Service};
 use typed::api::discovery::v1::EndpointSlice;
+
+/// What kind of machine a node is; the older name too, as kubelets set both.
+const INSTANCE_TYPE: [&str; 2] = [
+    "beta.kubernetes.io/instance-type",
+    "node.kubernetes.io/instance-type",
+];
 
 /// What the node is started with.
 pub struct Parts {
@@ -62,7 +69,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<kubelet::Handle> {
     let registries = Registries::read(&config.args.private_registry)?;
     let remote = Remote::new(registries, parts.clock.clone())?;
     let remote = remote.docker_files(images::keyring::node_files(Some(&instance.kubelet())));
-    let puller = Puller::new(images, Arc::new(remote), parts.clock.clone());
+    let puller = puller(config, images, remote, &parts.clock)?;
     let (opened, network_open) = watch::channel(false);
     let network = Arc::new(RoutedNetwork::new(network_settings(
         config,
@@ -91,7 +98,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<kubelet::Handle> {
         parts.rng.fork(),
         parts.supervisor.clone(),
     );
-    let settings = kubelet_config(config, parts.node_ip);
+    let settings = kubelet_config(config, parts.node_ip)?;
     let handle = kubelet::run(
         settings,
         parts.client,
@@ -108,7 +115,20 @@ pub async fn start(config: &Config, parts: Parts) -> Result<kubelet::Handle> {
     Ok(handle)
 }
 
-fn kubelet_config(config: &Config, node_ip: Ipv4Addr) -> kubelet::Config {
+/// Pulls images for pods, and knows which of them each pod may use.
+fn puller(config: &Config, images: Images, remote: Remote, clock: &Clock) -> Result<Puller> {
+    let options = &config.args.kubelet;
+    let records = config.instance.kubelet().join("image_manager");
+    let access = Access::open(&records, options.verification()?, &images, clock.clone())
+        .context("read who may use which images")?;
+    let puller = Puller::new(images, Arc::new(remote), clock.clone()).access(access);
+    Ok(match options.parallel_pulls()? {
+        Some(max) => puller.parallel(max),
+        None => puller,
+    })
+}
+
+fn kubelet_config(config: &Config, node_ip: Ipv4Addr) -> Result<kubelet::Config> {
     let instance = &config.instance;
     let mut out = kubelet::Config::new(&config.node_name, instance.kubelet());
     out.node_ips = vec![node_ip.to_string()];
@@ -119,8 +139,14 @@ fn kubelet_config(config: &Config, node_ip: Ipv4Addr) -> kubelet::Config {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(key, value)| (key.to_string(), value.to_string()))
         .collect();
+    for key in INSTANCE_TYPE {
+        let label = out.node_labels.entry(key.to_string());
+        label.or_insert_with(|| "tiphys".to_string());
+    }
     out.node_taints = config.args.node_taint.clone();
     out.image_root = instance.images();
+    out.image_gc = config.args.kubelet.image_gc()?;
+    out.eviction = config.args.kubelet.eviction()?;
     out.cgroup_root = instance.cgroup();
     if config.runs("dns") {
         out.cluster_dns = vec![config.cluster_dns.to_string()];
@@ -128,8 +154,17 @@ fn kubelet_config(config: &Config, node_ip: Ipv4Addr) -> kubelet::Config {
     out.cluster_domain = config.args.cluster_domain.clone();
     out.resolv_conf = config.args.resolv_conf.clone();
     out.port = config.args.kubelet_port;
+    let limits = config.args.node_limits;
+    out.pods_max = limits.max_pods.unwrap_or(out.pods_max);
+    out.pod_pids_limit = limits.pod_max_pids;
+    let (size, files) = (
+        limits.container_log_max_size,
+        limits.container_log_max_files,
+    );
+    out.container_log_max_size = size.unwrap_or(out.container_log_max_size);
+    out.container_log_max_files = files.unwrap_or(out.container_log_max_files);
     out.version = apiserver::version::GIT_VERSION.into();
-    out
+    Ok(out)
 }
 
 /// Archives that lie in the images directory are there before the first pod.
@@ -218,7 +253,8 @@ fn proxy_loop(config: &Config, parts: &Parts) -> Result<()> {
     let cache = proxy::Cache::new();
     let services = parts.shared.informer::<Service>();
     let slices = parts.shared.informer::<EndpointSlice>();
-    let pods = parts.shared.informer::<Pod>();
+    let here = ListOptions::fields(format!("spec.nodeName={}", config.node_name));
+    let pods = parts.shared.selected::<Pod>(here);
     let (a, b) = (cache.clone(), cache.clone());
     each(
         &services,
@@ -231,17 +267,10 @@ fn proxy_loop(config: &Config, parts: &Parts) -> Result<()> {
         move |s| a.set_slice(s),
         move |s| b.remove_slice(&s.metadata),
     );
-    let (a, b, node) = (cache.clone(), cache.clone(), config.node_name.clone());
-    let is_here = move |pod: &Pod| {
-        pod.spec.as_ref().and_then(|s| s.node_name.as_deref()) == Some(node.as_str())
-    };
+    let (a, b) = (cache.clone(), cache.clone());
     each(
         &pods,
-        move |pod| {
-            if is_here(pod) {
-                a.set_pod(pod)
-            }
-        },
+        move |pod| a.set_pod(pod),
         move |pod| b.remove_pod(&pod.metadata),
     );
     let proxy = proxy::Proxy::new(
@@ -252,6 +281,7 @@ fn proxy_loop(config: &Config, parts: &Parts) -> Result<()> {
         parts.clock.clone(),
         parts.rng.fork(),
     );
+    proxy_health(config, parts, &proxy.health());
     let stop = parts.supervisor.token();
     parts
         .supervisor
@@ -260,6 +290,39 @@ fn proxy_loop(config: &Config, parts: &Parts) -> Result<()> {
             proxy.run(stop).await;
         });
     Ok(())
+}
+
+/// Answers load balancers.
+fn proxy_health(config: &Config, parts: &Parts, health: &proxy::Health) {
+    let (told, name) = (health.clone(), config.node_name.clone());
+    let nodes = parts.shared.informer::<Node>();
+    each(
+        &nodes,
+        move |node| {
+            if node.name() == name {
+                told.set_node_goes(goes(node));
+            }
+        },
+        |_| {},
+    );
+    let (supervisor, ordinary) = (&parts.supervisor, Importance::Ordinary);
+    let services = health.clone().serve_services();
+    supervisor.spawn("health of services", ordinary, services);
+    if let Some(address) = config.args.proxy_healthz {
+        let node = health.clone().serve_node(address);
+        supervisor.spawn("health of the proxy", ordinary, node);
+    }
+}
+
+/// Whether a node is about to go: then it is to get no new traffic.
+fn goes(node: &Node) -> bool {
+    let taints = node
+        .spec
+        .iter()
+        .flat_map(|spec| spec.taints.iter().flatten());
+    let mut taints = taints.map(|taint| taint.key.as_str());
+    node.metadata.deletion_timestamp.is_some()
+        || taints.any(|key| key == "ToBeDeletedByClusterAutoscaler")
 }
 
 fn dns_loop(config: &Config, parts: &Parts, mut network_open: watch::Receiver<bool>) {

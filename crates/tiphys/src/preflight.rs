@@ -18,7 +18,7 @@ const FEATURES: [(&str, &str, &str); 3] = [
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// Enough descriptors for a full node and its clients.
 const OPEN_FILES: u64 = 16 * 1024;
-/// Below this a node reports disk pressure, in percent, as k3s.
+/// Below this a node reports disk pressure, in percent: images need that much.
 const FREE_PERCENT: u64 = 5;
 
 /// One thing that was looked at.

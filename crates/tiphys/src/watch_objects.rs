@@ -59,7 +59,9 @@ pub async fn follow(
                 let mut first = Some(Vec::new());
                 let mut notices = std::pin::pin!(notices);
                 while let Some(notice) = notices.next().await {
-                    let object = codec::json::parse_value(&notice.object).unwrap_or_default();
+                    // No index asks who manages which field.
+                    let object = codec::pick::without(&notice.object, "metadata", "managedFields");
+                    let object = codec::json::parse_value(&object).unwrap_or_default();
                     match (notice.kind, &mut first) {
                         (NoticeKind::Added, Some(all)) => all.push(object),
                         (NoticeKind::Added | NoticeKind::Modified, _) => tell(Told::Put(&object)),

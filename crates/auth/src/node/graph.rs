@@ -106,6 +106,11 @@ impl Graph {
     }
 }
 
+/// Whether a pod needs the object.
+pub(super) fn does_need(pod: &Value, need: Need, name: &str) -> bool {
+    needs(pod).contains(&(need, name.to_string()))
+}
+
 fn needs(pod: &Value) -> FxHashSet<Key> {
     let mut needs = FxHashSet::default();
     needs.insert((Need::Pod, pod.name().to_string()));

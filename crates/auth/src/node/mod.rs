@@ -17,16 +17,30 @@ use graph::{Graph, Need};
 use meta::Value;
 use meta::object::Object as _;
 use rustc_hash::FxHashSet;
-use std::sync::{PoisonError, RwLock};
+use std::fmt;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 /// The namespace of the nodes' leases.
 const LEASES: &str = "kube-node-lease";
 
+/// Knows the pods as whoever watches them has been shown them.
+pub trait Pods: Send + Sync {
+    /// The pods of a namespace that are on a node.
+    fn on_node(&self, namespace: &str, node: &str) -> Vec<Value>;
+}
+
 /// Says what kubelets may do.
-#[derive(Debug)]
 pub struct NodeAuthorizer {
     graph: RwLock<Graph>,
     rules: Vec<Rule>,
+    pods: OnceLock<Box<dyn Pods>>,
+}
+
+impl fmt::Debug for NodeAuthorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let graph = self.graph.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_tuple("NodeAuthorizer").field(&*graph).finish()
+    }
 }
 
 impl Default for NodeAuthorizer {
@@ -41,7 +55,14 @@ impl NodeAuthorizer {
         NodeAuthorizer {
             graph: RwLock::default(),
             rules: bootstrap::node_rules(),
+            pods: OnceLock::new(),
         }
+    }
+
+    /// Whom to ask about pods of which a kubelet may have heard earlier than
+    /// this authoriser. The first one given stays.
+    pub fn look_at(&self, pods: impl Pods + 'static) {
+        let _ = self.pods.set(Box::new(pods));
     }
 
     /// Takes in a pod as it is now.
@@ -115,10 +136,23 @@ impl NodeAuthorizer {
             return no("No Object name found");
         }
         let graph = self.graph.read().unwrap_or_else(PoisonError::into_inner);
-        match graph.is_needed(node, need, asked.namespace, asked.name) {
+        let is_known = graph.is_needed(node, need, asked.namespace, asked.name);
+        drop(graph);
+        match is_known || self.is_news(node, need, asked) {
             true => Verdict::Yes,
             false => no(unrelated(node)),
         }
+    }
+
+    /// Whether a pod needs the object that is not in the graph yet: kubelet and
+    /// graph are told of it at the same time, and the kubelet may be faster.
+    fn is_news(&self, node: &str, need: Need, asked: &Asked<'_>) -> bool {
+        let Some(pods) = self.pods.get() else {
+            return false;
+        };
+        let pods = pods.on_node(asked.namespace, node);
+        let mut pods = pods.iter();
+        pods.any(|pod| graph::does_need(pod, need, asked.name))
     }
 
     fn read(&self, node: &str, need: Need, asked: &Asked<'_>) -> Verdict {

@@ -171,6 +171,33 @@ fn kubelets_may_what_their_pods_need() {
 }
 
 #[test]
+fn a_kubelet_may_hear_of_a_pod_first() {
+    struct Shown;
+    impl Pods for Shown {
+        fn on_node(&self, namespace: &str, node: &str) -> Vec<Value> {
+            let pod = value!({
+                "metadata": {"namespace": "ns", "name": "new", "uid": "9"},
+                "spec": {"nodeName": "one", "serviceAccountName": "fresh"},
+            });
+            let is_there = (namespace, node) == ("ns", "one");
+            is_there.then_some(pod).into_iter().collect()
+        }
+    }
+    let authorizer = authorizer();
+    let may = |node: &str, question: &str| {
+        let user = User::new(format!("system:node:{node}"), &[NODES]);
+        matches!(ask(&authorizer, &user, question), Decision::Allow(_))
+    };
+    let question = "create /serviceaccounts/token ns/fresh";
+    assert!(!may("one", question));
+    authorizer.look_at(Shown);
+    assert!(may("one", question));
+    assert!(!may("other", question));
+    assert!(!may("one", "create /serviceaccounts/token other/fresh"));
+    assert!(!may("one", "get /secrets ns/fresh"));
+}
+
+#[test]
 fn a_pod_that_goes_takes_its_needs_along() {
     let authorizer = authorizer();
     let one = User::new("system:node:one", &[NODES]);

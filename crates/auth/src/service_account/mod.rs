@@ -3,11 +3,13 @@
 
 mod authenticator;
 mod jwt;
+mod legacy;
 mod lookup;
 #[cfg(test)]
 mod tests;
 
 pub use authenticator::ServiceAccountAuthenticator;
+pub use legacy::{LAST_USED, LegacyTokens};
 pub use lookup::{Existing, Lookup};
 
 use jwt::Key;

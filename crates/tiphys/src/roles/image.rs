@@ -73,6 +73,7 @@ fn credentials(creds: Option<&str>, names: &[String]) -> Result<Vec<Credentials>
             username: username.to_owned(),
             password: password.to_owned(),
             token: String::new(),
+            source: None,
         });
     }
     Ok(all)
@@ -134,11 +135,12 @@ fn pull(
     let reference = reference(name)?;
     let display = Display::new("Pulling", &reference, quiet);
     let report = move |progress| display.show(progress);
-    let image = wait(async {
+    let pulled = wait(async {
         let brought = remote.bring(images, &reference, credentials, &report).await;
         brought.map_err(|error| anyhow::anyhow!(explain(&reference, &error)))
     })?;
     if !quiet {
+        let image = &pulled.image;
         eprintln!("Image {} has {}", image.id, human_bytes(image.size));
     }
     println!("{reference}");

@@ -5,8 +5,10 @@ pub mod certificate;
 pub mod check;
 pub mod image;
 pub mod install;
+pub mod manual;
 pub mod reset;
 pub mod server;
+pub mod token;
 
 /// Prints rows in columns, three spaces apart as kubectl's.
 pub fn print_table<const N: usize>(rows: &[[String; N]]) {

@@ -8,6 +8,7 @@ use crate::config::{Config, ipv4_parts};
 use crate::identity::{Identity, Rights};
 use crate::kubelets::HttpsKubelets;
 use crate::node::{self, Parts};
+use crate::node_role;
 use crate::notify;
 use crate::preflight;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -37,7 +38,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(12 * 3600);
 /// Runs until a signal or a failure.
 pub fn run(args: ServerArgs) -> Result<()> {
     let config = Config::new(args)?;
-    crate::logging::start(config.args.v, config.args.logging_format);
+    crate::logging::start(&config.args.log)?;
     preflight::check(&config)?;
     raise_limits();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,7 +110,7 @@ async fn serve(config: Config) -> Result<()> {
         &server,
         User::new("system:apiserver", &[MASTERS, AUTHENTICATED]),
     );
-    let own = facts(&config, advertise);
+    let own = facts(&config, advertise, &clock);
     bootstrap::run(&as_server, &own, identity.bootstrap_rbac()).await?;
     let manifests = Manifests::new(
         config.instance.manifests(),
@@ -118,7 +119,7 @@ async fn serve(config: Config) -> Result<()> {
         rng.fork(),
     );
     supervisor.spawn("manifests", Importance::Ordinary, manifests.run());
-    let keep = bootstrap::keep(as_server, own, clock.clone());
+    let keep = bootstrap::keep(as_server.clone(), own, clock.clone());
     supervisor.spawn("own objects", Importance::Ordinary, keep);
     renew_certificates(&identity, &clock, &supervisor);
     write_kubeconfig(&config, &identity)?;
@@ -148,6 +149,8 @@ async fn serve(config: Config) -> Result<()> {
             supervisor: supervisor.child("node"),
         };
         node::start(&config, parts).await?;
+        let marked = node_role::mark(as_server, node_role::marks(&config, node_ip), clock.clone());
+        supervisor.spawn("node role", Importance::Ordinary, marked);
     }
     let failure = wait_for_end(&supervisor).await;
     notify::stopping();
@@ -230,13 +233,15 @@ fn registry(
     ))
 }
 
-fn facts(config: &Config, advertise: IpAddr) -> Facts {
+fn facts(config: &Config, advertise: IpAddr, clock: &Clock) -> Facts {
+    let now = stdx::format_seconds(clock.wall());
     Facts {
         service_cidr: config.args.service_cidr.clone(),
         service_ip: config.service_ip,
         advertise,
         port: config.args.https_listen_port,
         dns: (config.runs("dns") && !config.args.disable_agent).then_some(config.cluster_dns),
+        today: now.split('T').next().unwrap_or_default().to_string(),
     }
 }
 
@@ -274,6 +279,7 @@ fn control(
         metrics: informer::Metrics::default(),
         options: controllers::Options {
             root_ca: identity.root_ca(),
+            token_signer: Some(identity.token_signer()),
             cluster_cidrs: vec![config.args.cluster_cidr.clone()],
             service_cidrs: vec![config.args.service_cidr.clone()],
             ..controllers::Options::default()
