@@ -21,26 +21,21 @@ fn trim(pod: &mut Pod) {
     let cost = pod.annotations().get(DELETION_COST).cloned();
     pod.metadata.annotations = cost.map(|cost| [(DELETION_COST.to_owned(), cost)].into());
     if let Some(spec) = &mut pod.spec {
+        let trimmed = |all: Vec<Container>| each(all, trim_container);
         *spec = PodSpec {
-            containers: std::mem::take(&mut spec.containers)
-                .into_iter()
-                .map(trim_container)
-                .collect(),
-            init_containers: spec
-                .init_containers
-                .take()
-                .map(|all| all.into_iter().map(trim_container).collect()),
+            containers: trimmed(std::mem::take(&mut spec.containers)),
+            init_containers: spec.init_containers.take().map(trimmed),
             hostname: spec.hostname.take(),
             node_name: spec.node_name.take(),
             subdomain: spec.subdomain.take(),
-            tolerations: spec.tolerations.take(),
+            tolerations: spec.tolerations.take().map(|all| each(all, |one| one)),
             ..Default::default()
         };
     }
     if let Some(status) = &mut pod.status {
-        let trimmed = |all: Vec<ContainerStatus>| all.into_iter().map(trim_status).collect();
+        let trimmed = |all: Vec<ContainerStatus>| each(all, trim_status);
         *status = PodStatus {
-            conditions: status.conditions.take(),
+            conditions: status.conditions.take().map(|all| each(all, |one| one)),
             container_statuses: status.container_statuses.take().map(trimmed),
             init_container_statuses: status.init_container_statuses.take().map(trimmed),
             phase: status.phase.take(),
@@ -49,6 +44,14 @@ fn trim(pod: &mut Pod) {
             ..Default::default()
         };
     }
+}
+
+/// A list with each item trimmed and without the room that decoding left in it
+/// for more: a list of one container has room for four.
+fn each<T>(all: Vec<T>, trim: impl FnMut(T) -> T) -> Vec<T> {
+    let mut all: Vec<T> = all.into_iter().map(trim).collect();
+    all.shrink_to_fit();
+    all
 }
 
 fn trim_container(container: Container) -> Container {

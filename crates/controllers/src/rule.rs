@@ -1,6 +1,6 @@
 //! What controllers may do, from which their bootstrap ClusterRoles are made.
 
-use crate::CONTROLLERS;
+use crate::{CONTROLLERS, Controller};
 use std::collections::BTreeMap;
 
 /// A rule of a ClusterRole.
@@ -52,7 +52,8 @@ pub(crate) const EVENTS: Rule = Rule::new(
 /// the rules of all of them.
 pub fn bootstrap_roles() -> Vec<ClusterRole> {
     let mut roles: BTreeMap<&str, Vec<Rule>> = BTreeMap::new();
-    for controller in CONTROLLERS {
+    let own_role = |c: &&Controller| !c.identity.starts_with("system:");
+    for controller in CONTROLLERS.iter().filter(own_role) {
         let rules = roles.entry(controller.identity).or_default();
         for rule in controller.rules {
             if !rules.contains(rule) {

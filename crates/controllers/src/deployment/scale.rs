@@ -13,7 +13,9 @@ impl Draft<'_> {
     pub(super) fn scale(&mut self) {
         let wanted = sets::wanted(&self.deployment);
         if let Some(name) = self.active_or_latest() {
-            self.resize_if_needed(&name, wanted);
+            // A set that has the size already may still note another one, and as long as it does
+            // the deployment counts as scaled and its rollout waits. (Upstream waits for ever.)
+            self.resize(&name, wanted);
         } else if self.is_saturated() {
             let old: Vec<String> = self.old.iter().map(|set| set.name().to_owned()).collect();
             for name in &old {

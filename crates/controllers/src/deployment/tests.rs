@@ -233,6 +233,25 @@ async fn a_rollout_that_becomes_a_replacement_and_another_size_ends() {
 
 /// Before a set's own controller has looked, its status still tells of pods that are going.
 #[tokio::test(start_paused = true)]
+async fn a_set_of_the_right_size_that_notes_another_holds_nothing_up() {
+    let cluster = Cluster::start(CONTROLLERS);
+    cluster.api.create("deployments", deployment(2));
+    cluster.run_pods_until_quiet().await;
+    let name = cluster.api.list("replicasets")[0]["metadata"]["name"].clone();
+    let name = name.as_str().unwrap();
+    cluster.api.edit("replicasets", "a", name, |set| {
+        set["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"] = json!("6");
+    });
+    set_image(&cluster, "v2");
+    cluster.run_pods_until_quiet().await;
+    assert_eq!(sets(&cluster), ["1:v1=0", "2:v2=2"]);
+    assert_eq!(
+        condition(&cluster, "Progressing"),
+        "True NewReplicaSetAvailable"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_that_are_going_do_not_count_as_available() {
     let cluster = Cluster::start(&["deployment-controller"]);
     let mut doubling = deployment(2);

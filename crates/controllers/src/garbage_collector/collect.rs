@@ -334,7 +334,7 @@ impl Collector {
     /// The resource of an object, in its namespace.
     fn resource(&self, node: &Node) -> Result<Resource, UnknownKind> {
         let resource = match &node.place {
-            Place::Seen { gvr, namespaced } => self.client.resource(gvr.clone(), *namespaced),
+            Place::Seen { gvr, namespaced } => self.client.resource((**gvr).clone(), *namespaced),
             Place::Named { api_version, kind } => self.resource_of(api_version, kind)?,
         };
         Ok(resource.namespace(&node.facts.namespace))

@@ -4,6 +4,7 @@ use super::node::{Facts, Node, Place};
 use client::Gvr;
 use informer::{Change, Queue};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use typed::meta::OwnerReference;
 
 /// All objects by uid, and the queues of those to look at.
@@ -42,7 +43,7 @@ impl Graph {
     }
 
     /// Takes in what happened to an object of a resource.
-    pub(super) fn take(&mut self, gvr: &Gvr, namespaced: bool, change: &Change<Facts>) {
+    pub(super) fn take(&mut self, gvr: &Arc<Gvr>, namespaced: bool, change: &Change<Facts>) {
         match (&change.old, &change.new) {
             // The name was reused between two looks of the cache.
             (Some(old), Some(new)) if old.uid != new.uid => {
@@ -66,7 +67,7 @@ impl Graph {
         }
     }
 
-    fn put(&mut self, gvr: &Gvr, namespaced: bool, facts: &Facts) {
+    fn put(&mut self, gvr: &Arc<Gvr>, namespaced: bool, facts: &Arc<Facts>) {
         let place = Place::Seen {
             gvr: gvr.clone(),
             namespaced,
@@ -85,7 +86,7 @@ impl Graph {
                     dependents: BTreeSet::new(),
                 };
                 self.nodes.insert(facts.uid.clone(), node);
-                (Facts::default(), true)
+                (Arc::default(), true)
             }
         };
         self.relink(&old.owners, facts);
@@ -150,7 +151,7 @@ impl Graph {
             owner.uid.clone(),
             Node {
                 place,
-                facts,
+                facts: Arc::new(facts),
                 dependents,
             },
         );

@@ -10,8 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stdx::{Clock, Importance, Rng, Supervisor, latest};
+use tokio::sync::Notify;
 
 const REFRESH: Duration = Duration::from_secs(30);
+/// How long after a kind was missed to look for it.
+const SOON: Duration = Duration::from_secs(1);
 /// Nobody owns these, and they come in great numbers.
 const IGNORED: [(&str, &str); 2] = [("", "events"), ("events.k8s.io", "events")];
 
@@ -24,6 +27,8 @@ pub(super) struct Monitors {
     graph: Arc<Mutex<Graph>>,
     state: Mutex<State>,
     discovered: latest::Sender<bool>,
+    /// Somebody named a kind that discovery has not told of.
+    missed: Notify,
 }
 
 #[derive(Default)]
@@ -49,16 +54,20 @@ impl Monitors {
             graph,
             state: Mutex::default(),
             discovered: latest::Sender::new(false),
+            missed: Notify::new(),
         }
     }
 
-    /// Looks for new resources from time to time, and soon again while some cannot be seen.
+    /// Looks for new resources from time to time, soon again while some cannot be seen, and
+    /// sooner when a kind is named that may just have been defined.
     pub(super) async fn run(&self) {
         loop {
             let complete = self.refresh().await;
-            self.clock
-                .sleep(if complete { REFRESH } else { REFRESH / 10 })
-                .await;
+            let pause = if complete { REFRESH } else { REFRESH / 10 };
+            let missed = self.clock.timeout(pause, self.missed.notified()).await;
+            if missed.is_ok() {
+                self.clock.sleep(SOON).await;
+            }
         }
     }
 
@@ -77,10 +86,12 @@ impl Monitors {
     /// The resource of a kind, in the version that the server prefers.
     pub(super) fn resource_of(&self, api_version: &str, kind: &str) -> Option<ApiResource> {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        self.state()
-            .kinds
-            .get(&(group.to_owned(), kind.to_owned()))
-            .cloned()
+        let named = (group.to_owned(), kind.to_owned());
+        let found = self.state().kinds.get(&named).cloned();
+        if found.is_none() {
+            self.missed.notify_one();
+        }
+        found
     }
 
     /// Returns whether everything could be seen.
@@ -155,7 +166,7 @@ impl Monitors {
 
     fn watch(&self, gvr: &Gvr, namespaced: bool) -> Monitor {
         let informer = Informer::new(Facts::decode);
-        let (graph, of) = (Arc::clone(&self.graph), gvr.clone());
+        let (graph, of) = (Arc::clone(&self.graph), Arc::new(gvr.clone()));
         informer.on_change(move |change: &Change<Facts>| {
             graph
                 .lock()

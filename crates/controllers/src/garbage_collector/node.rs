@@ -4,6 +4,7 @@ use super::{FOREGROUND, ORPHAN};
 use client::Gvr;
 use informer::{Cached, ObjectKey};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use typed::meta::OwnerReference;
 use typed::{DecodeError, PartialObject, Wire};
 
@@ -26,7 +27,7 @@ pub(super) enum Place {
     /// It was seen in this resource.
     Seen {
         /// The resource.
-        gvr: Gvr,
+        gvr: Arc<Gvr>,
         /// Whether its objects live in namespaces.
         namespaced: bool,
     },
@@ -43,7 +44,8 @@ pub(super) enum Place {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
-    pub(super) facts: Facts,
+    /// Shared with the cache from which they come.
+    pub(super) facts: Arc<Facts>,
     /// The uids of the objects that name it as an owner.
     pub(super) dependents: BTreeSet<String>,
 }

@@ -67,10 +67,13 @@ impl Healths {
         if health.uid != node.uid() {
             *health = first();
         }
-        if heartbeat != health.heartbeat || renewed > health.renewed {
+        // Upstream wants a later time. But a clock that was ahead and is set right renews
+        // with earlier ones, and whoever renews is alive.
+        let is_renewed = renewed.is_some() && renewed != health.renewed;
+        if heartbeat != health.heartbeat || is_renewed {
             health.heard = now;
             health.heartbeat = heartbeat;
-            health.renewed = renewed.max(health.renewed);
+            health.renewed = renewed.or(health.renewed);
         }
         let grace = if ready.is_some() {
             GRACE

@@ -85,6 +85,18 @@ fn is_ending(cluster: &Cluster, name: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_whose_clock_is_set_back_is_alive() {
+    let cluster = cluster(&["here"]);
+    renew(&cluster, &["here"], 20).await;
+    let back = stdx::SignedDuration::from_hours(-2);
+    assert!(cluster.clock.step_wall(back));
+    renew(&cluster, &["here"], 200).await;
+    assert_eq!(taints(&cluster, "here"), Vec::<String>::new());
+    renew(&cluster, &[], 80).await;
+    assert_eq!(taints(&cluster, "here"), ["unreachable:NoSchedule"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_node_is_tainted_and_emptied_and_comes_back() {
     let cluster = cluster(&["here", "there"]);
     let minutes = json!([{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}]);

@@ -313,15 +313,13 @@ impl<T: Replicated> Replicas<T> {
         }
         match self.set_api.replace_status(&updated).await {
             Err(error) if error.is_conflict() => {
-                let fresh = self
-                    .set_api
-                    .namespace(set.namespace())
-                    .get(set.name())
-                    .await?;
-                // Another one of the same name has a status of its own.
-                if fresh.uid() != set.uid() {
-                    return Ok(());
-                }
+                let sets = self.set_api.namespace(set.namespace());
+                let fresh = match sets.get(set.name()).await {
+                    // Another one of the same name has a status of its own.
+                    Ok(fresh) if fresh.uid() != set.uid() => return Ok(()),
+                    Err(error) if error.is_not_found() => return Ok(()),
+                    fresh => fresh?,
+                };
                 self.set_api
                     .replace_status(&fresh.with_status(status))
                     .await
