@@ -2,13 +2,15 @@
 //! [`Inbound`] of what comes in and bytes of what goes out.
 
 use crate::answer::{Answer, Body};
+use crate::gather::gather;
+use crate::request::{Query, RequestInfo};
 use crate::server::Server;
 use crate::stack::Inbound;
 use crate::{negotiate, present};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::Incoming;
@@ -16,8 +18,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use meta::{Reason, Status};
+use registry::Notice;
 use rustls::ServerConfig;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +54,8 @@ const ASKS: u32 = 4;
 const DESCRIPTORS_PERCENT: u64 = 60;
 /// How many streams one HTTP/2 connection may have.
 const STREAMS_MAX: u32 = 250;
+/// How many events of a watch go out together when so many are ready.
+const EVENTS_TOGETHER: usize = 32;
 
 type Response =
     http::Response<Either<Full<Bytes>, StreamBody<BoxStream<'static, io::Result<Frame<Bytes>>>>>>;
@@ -156,17 +162,20 @@ async fn connection(
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
         .max_send_buf_size(1024 * 1024);
+    let many_at_once = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (stream, turns) = gather(stream, many_at_once);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let outcome = tokio::select! {
-        outcome = serving.as_mut() => outcome,
+        outcome = poll_fn(|cx| turns.poll_turn(serving.as_mut(), cx)) => outcome,
         () = silence(&clock, &has_asked) => {
             return tracing::debug!("a client came in and asked nothing");
         }
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             // Watches do not end by themselves.
-            let _ = tokio::time::timeout(Duration::from_secs(2), serving).await;
+            let ending = poll_fn(|cx| turns.poll_turn(serving.as_mut(), cx));
+            let _ = tokio::time::timeout(Duration::from_secs(2), ending).await;
             return;
         }
     };
@@ -191,9 +200,13 @@ async fn respond(
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     let plain = negotiate::plain(&parts.headers);
     let waits = parts.headers.contains_key(http::header::EXPECT);
-    let body = match receive(server.registry.clock(), body, waits).await {
-        Ok(body) => body,
-        Err(status) => return encode(present::status(plain, status)),
+    let (body, incoming) = if is_for_another(&parts.method, parts.uri.path()) {
+        (Bytes::new(), Some(body))
+    } else {
+        match receive(server.registry.clock(), body, waits).await {
+            Ok(body) => (body, None),
+            Err(status) => return encode(present::status(plain, status)),
+        }
     };
     let inbound = Inbound {
         method: parts.method,
@@ -201,11 +214,18 @@ async fn respond(
         query: parts.uri.query().unwrap_or_default().to_string(),
         headers: parts.headers,
         body,
+        incoming,
         user: None,
         certificates,
         upgrade,
     };
     encode(server.handle(inbound).await)
+}
+
+/// Whether a body is passed on to another server, which knows how much it takes.
+fn is_for_another(method: &Method, path: &str) -> bool {
+    path.contains("/proxy")
+        && RequestInfo::parse(method, path, &Query::parse("")).subresource == "proxy"
 }
 
 /// Reads a body, which may be neither too large nor too slow.
@@ -259,7 +279,10 @@ fn encode(answer: Answer) -> Response {
     let body = match answer.body {
         Body::Full(bytes) => Either::Left(Full::new(bytes)),
         Body::Pieces(pieces) => stream(pieces.map(Ok).boxed()),
-        Body::Notices(notices) => stream(notices.map(|notice| Ok(notice.frame)).boxed()),
+        Body::Notices(notices) => {
+            let ready = notices.ready_chunks(EVENTS_TOGETHER);
+            stream(ready.map(|notices| Ok(together(notices))).boxed())
+        }
         Body::Foreign(pieces) => stream(pieces),
     };
     let mut response = http::Response::new(body);
@@ -270,6 +293,22 @@ fn encode(answer: Answer) -> Response {
         .entry(http::header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-cache, private"));
     response
+}
+
+/// Events that are ready at the same time, as one piece: each piece is a frame
+/// of HTTP/2, whose price is that of several events.
+fn together(notices: Vec<Notice>) -> Bytes {
+    match notices.as_slice() {
+        [one] => one.frame.clone(),
+        several => {
+            let length = several.iter().map(|notice| notice.frame.len()).sum();
+            let mut piece = Vec::with_capacity(length);
+            several
+                .iter()
+                .for_each(|notice| piece.extend_from_slice(&notice.frame));
+            piece.into()
+        }
+    }
 }
 
 fn stream<T>(

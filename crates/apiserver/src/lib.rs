@@ -10,6 +10,7 @@ mod backend;
 mod compress;
 mod discovery;
 pub mod edge;
+mod gather;
 mod health;
 mod impersonate;
 mod kubelet;
@@ -27,6 +28,7 @@ mod table;
 mod tokens;
 mod verbs;
 pub mod version;
+mod websocket;
 
 pub use answer::{Answer, Body};
 pub use kubelet::{KubeletAddress, Kubelets};

@@ -58,8 +58,9 @@ fn not_a_revision(text: &str) -> Errors {
     )])
 }
 
-/// Upstream does not make a proper error of this one.
-fn list_revision(text: &str) -> Result<Revision, Status> {
+/// The revision that a get or a list asks for. Upstream does not make a proper
+/// error of this one.
+pub fn revision(text: &str) -> Result<Revision, Status> {
     text.parse().map(Revision).map_err(|_| {
         let why = not_a_revision(text).aggregate();
         Status::new(Reason::Unknown, why)
@@ -81,6 +82,8 @@ pub fn list(resource: &Resource, namespace: &str, query: &Query) -> Result<ListQ
     let continue_token = query.get("continue");
     check_list(query)?;
     let limit = query.integer("limit")?.unwrap_or(0).max(0);
+    // A list takes no time, and yet must be able to say how much.
+    query.integer("timeoutSeconds")?;
     if !continue_token.is_empty() && !matches!(version, "" | "0") {
         return Err(Status::bad_request(
             "specifying resource version is not allowed when using continue",
@@ -89,9 +92,9 @@ pub fn list(resource: &Resource, namespace: &str, query: &Query) -> Result<ListQ
     let freshness = match (version, matching) {
         ("", _) => Freshness::MostRecent,
         ("0", _) => Freshness::Any,
-        (version, "Exact") => Freshness::Exact(list_revision(version)?),
-        (version, "") if limit > 0 => Freshness::Exact(list_revision(version)?),
-        (version, _) => Freshness::NotOlderThan(list_revision(version)?),
+        (version, "Exact") => Freshness::Exact(revision(version)?),
+        (version, "") if limit > 0 => Freshness::Exact(revision(version)?),
+        (version, _) => Freshness::NotOlderThan(revision(version)?),
     };
     Ok(ListQuery {
         selection: selection(resource, namespace, "", query)?,
@@ -131,7 +134,8 @@ impl Complaints {
 
 const MATCH: &str = "resourceVersionMatch";
 
-fn check_list(query: &Query) -> Result<(), Status> {
+/// The rules of a list's options, which hold for the deletion of a collection too.
+pub fn check_list(query: &Query) -> Result<(), Status> {
     let mut wrong = Complaints::default();
     let (matching, version) = (query.get(MATCH), query.get("resourceVersion"));
     if !matching.is_empty() {
@@ -235,21 +239,11 @@ pub fn write(request: &Request) -> Result<Call<'_>, Status> {
     let query = &request.query;
     let invalid = |errors| Err(invalid_options(options_kind(request), errors));
     let mut call = Call::new(&request.user);
-    for value in query.all("dryRun") {
-        match value {
-            "All" => call.dry_run = true,
-            "" => {}
-            other => {
-                let mut errors = Errors::new();
-                errors.push(FieldError::not_supported(
-                    &Path::new("dryRun"),
-                    vec![other],
-                    &["All"],
-                ));
-                return invalid(errors);
-            }
-        }
-    }
+    let stages = query.all("dryRun");
+    call.dry_run = dry_run(
+        stages.filter(|stage| !stage.is_empty()),
+        options_kind(request),
+    )?;
     let manager = query.get("fieldManager");
     let path = Path::new("fieldManager");
     let mut errors = Errors::new();
@@ -278,6 +272,18 @@ pub fn write(request: &Request) -> Result<Call<'_>, Status> {
         manager => manager.into(),
     };
     Ok(call)
+}
+
+/// Whether nothing is kept; only all of a write can be dry.
+fn dry_run<'a>(stages: impl Iterator<Item = &'a str>, kind: &str) -> Result<bool, Status> {
+    let stages: Vec<&str> = stages.collect();
+    if stages.iter().all(|stage| *stage == "All") {
+        return Ok(!stages.is_empty());
+    }
+    let mut errors = Errors::new();
+    let path = Path::new("dryRun");
+    errors.push(FieldError::not_supported(&path, stages, &["All"]));
+    Err(invalid_options(kind, errors))
 }
 
 /// How upstream calls the options of a write.
@@ -317,13 +323,9 @@ pub fn delete(
 ) -> Result<DeleteOptions, Status> {
     let empty = Value::object();
     let body = body.unwrap_or(&empty);
-    if body
-        .items_at(&["dryRun"])
-        .iter()
-        .any(|v| v.as_str() == Some("All"))
-    {
-        call.dry_run = true;
-    }
+    let stages = body.items_at(&["dryRun"]).iter();
+    let stages = stages.map(|stage| stage.as_str().unwrap_or_default());
+    call.dry_run |= dry_run(stages, "DeleteOptions")?;
     let text = |key: &str| match body.str_at(&[key]) {
         "" => query.get(key).to_string(),
         text => text.to_string(),

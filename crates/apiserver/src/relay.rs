@@ -8,7 +8,7 @@ use crate::stack::Request;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
@@ -88,11 +88,15 @@ fn outbound(
     path_and_query: &str,
     request: Request,
     upgrades: bool,
-) -> Result<http::Request<Full<Bytes>>, http::Error> {
+) -> Result<http::Request<Either<Incoming, Full<Bytes>>>, http::Error> {
+    let body = match request.incoming {
+        Some(incoming) => Either::Left(incoming),
+        None => Either::Right(Full::new(request.body)),
+    };
     let mut outbound = http::Request::builder()
         .method(request.method)
         .uri(path_and_query)
-        .body(Full::new(request.body))?;
+        .body(body)?;
     *outbound.headers_mut() = request.headers;
     let headers = outbound.headers_mut();
     headers.remove(header::AUTHORIZATION);

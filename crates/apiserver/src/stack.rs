@@ -6,11 +6,12 @@ use crate::request::{Query, RequestInfo};
 use crate::server::Server;
 use crate::{
     compress, discovery, health, impersonate, negotiate, openapi, present, subresources, verbs,
-    version,
+    version, websocket,
 };
 use auth::{Attributes, Credentials, Decision, Target, User};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use meta::{GroupResource, Status};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The body as it comes, when it is for another server.
+    pub incoming: Option<Incoming>,
     /// Who asks, when the caller has proved it already (a loop of this process).
     pub user: Option<User>,
     /// The certificates that the client showed, leaf first.
@@ -51,6 +54,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The body as it comes, when it is for another server.
+    pub incoming: Option<Incoming>,
     /// Who asks.
     pub user: User,
     /// The connection, should it become a stream.
@@ -95,6 +100,7 @@ impl Server {
                 raw_query: inbound.query,
                 headers: inbound.headers,
                 body: inbound.body,
+                incoming: inbound.incoming,
                 user,
                 upgrade: inbound.upgrade,
             };
@@ -115,7 +121,8 @@ impl Server {
         if let Some(user) = inbound.user.take() {
             return Ok(user);
         }
-        let bearer = bearer(&inbound.headers);
+        let hidden = websocket::take_token(&mut inbound.headers)?;
+        let bearer = bearer(&inbound.headers).or(hidden.as_deref());
         let credentials = Credentials {
             bearer,
             certificates: &inbound.certificates,

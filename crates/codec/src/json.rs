@@ -30,6 +30,8 @@ pub enum Error {
     TooDeep,
     /// A string is not UTF-8.
     InvalidUtf8,
+    /// A number that no `float64` holds.
+    OutOfRange(String),
 }
 
 impl fmt::Display for Error {
@@ -47,6 +49,10 @@ impl fmt::Display for Error {
             }
             Error::TooDeep => write!(f, "exceeded max depth"),
             Error::InvalidUtf8 => f.write_str("invalid UTF-8 in string"),
+            Error::OutOfRange(number) => write!(
+                f,
+                "json: cannot unmarshal number {number} into Go value of type float64"
+            ),
         }
     }
 }
@@ -421,7 +427,10 @@ impl<'a> Parser<'a> {
         let integer = is_integer.then(|| text.parse().ok()).flatten();
         let number = match integer {
             Some(i) => Number::Int(i),
-            None => Number::Float(text.parse().unwrap_or(f64::MAX)),
+            None => match text.parse() {
+                Ok(float) if f64::is_finite(float) => Number::Float(float),
+                _ => return Err(Error::OutOfRange(text.to_string())),
+            },
         };
         Ok(Value::Number(number))
     }

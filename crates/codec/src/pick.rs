@@ -3,6 +3,8 @@
 
 use crate::json::{Error, Parser};
 use meta::{Map, Value};
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// Which values are wanted.
 #[derive(Clone, Debug, Default)]
@@ -76,12 +78,92 @@ pub fn pick_rest(first: &str, text: &[u8], picks: &Picks) -> Result<Value, Error
     Ok(Value::Object(map))
 }
 
+/// An object's text without one entry of an object in it: `metadata` without
+/// `managedFields`. Text that has no such entry, or is not JSON, stays as it is.
+pub fn without<'t>(text: &'t [u8], outer: &str, inner: &str) -> Cow<'t, [u8]> {
+    let mut skim = Skim {
+        parser: Parser::new(text),
+        text,
+    };
+    let found = skim.enter(outer).and_then(|()| skim.entry(inner));
+    match found {
+        Some(entry) => Cow::Owned([&text[..entry.start], &text[entry.end..]].concat()),
+        None => Cow::Borrowed(text),
+    }
+}
+
 struct Skim<'a> {
     parser: Parser<'a>,
     text: &'a [u8],
 }
 
 impl Skim<'_> {
+    /// Goes into the object that stands here, up to the value of a key.
+    fn enter(&mut self, key: &str) -> Option<()> {
+        self.open()?;
+        loop {
+            let name = self.key().ok()?;
+            if &self.text[name] == key.as_bytes() {
+                return Some(());
+            }
+            self.skip_value().ok()?;
+            self.comma()?;
+        }
+    }
+
+    /// Where the entry of a key stands in the object that stands here, with
+    /// the comma that parts it from the others.
+    fn entry(&mut self, key: &str) -> Option<Range<usize>> {
+        self.open()?;
+        let mut start = self.parser.at;
+        loop {
+            let is_first = self.text[start - 1] == b'{';
+            let name = self.key().ok()?;
+            self.skip_value().ok()?;
+            let before_comma = self.parser.at;
+            let is_last = self.comma().is_none();
+            if &self.text[name] == key.as_bytes() {
+                return Some(match (is_first, is_last) {
+                    (true, false) => start..self.parser.at,
+                    (true, true) => start..before_comma,
+                    (false, _) => start - 1..before_comma,
+                });
+            }
+            if is_last {
+                return None;
+            }
+            start = self.parser.at;
+        }
+    }
+
+    fn open(&mut self) -> Option<()> {
+        self.parser.skip_space();
+        (self.parser.peek()? == b'{').then(|| self.parser.at += 1)
+    }
+
+    fn comma(&mut self) -> Option<()> {
+        self.parser.skip_space();
+        (self.parser.peek()? == b',').then(|| self.parser.at += 1)
+    }
+
+    /// Goes over a key and its colon; gives where its text stands.
+    fn key(&mut self) -> Result<Range<usize>, Error> {
+        self.parser.skip_space();
+        if self.parser.peek() != Some(b'"') {
+            return Err(self
+                .parser
+                .invalid("looking for beginning of object key string"));
+        }
+        let (from, to) = self.skip_string()?;
+        self.parser.skip_space();
+        if self.parser.peek() != Some(b':') {
+            return Err(self.parser.invalid("after object key"));
+        }
+        self.parser.at += 1;
+        self.parser.skip_space();
+        Ok(from..to)
+    }
+
     /// What is wanted of the entries of an object, up to its closing brace.
     fn entries(&mut self, picks: &Picks) -> Result<Map, Error> {
         let mut map = Map::new();
@@ -94,14 +176,8 @@ impl Skim<'_> {
                 }
                 Some(b',') => self.parser.at += 1,
                 Some(b'"') => {
-                    let key = self.skip_string()?;
-                    self.parser.skip_space();
-                    if self.parser.peek() != Some(b':') {
-                        return Err(self.parser.invalid("after object key"));
-                    }
-                    self.parser.at += 1;
-                    self.parser.skip_space();
-                    match picks.find(&self.text[key.0..key.1]) {
+                    let key = self.key()?;
+                    match picks.find(&self.text[key]) {
                         Some(pick) => {
                             let value = self.picked(pick)?;
                             map.insert(pick.key.as_str(), value);
@@ -215,6 +291,35 @@ mod tests {
             r#"{"spec":{"list":[{"a":"]"},[1]],"n":-1500,"node":"n1","on":true}}"#,
         );
         check(&["spec.on", "spec.n"], r#"{"spec":{"n":-1500,"on":true}}"#);
+    }
+
+    #[test]
+    fn an_entry_is_left_out_with_one_comma() {
+        let check = |text: &str, expected: &str| {
+            let left = without(text.as_bytes(), "m", "f");
+            assert_eq!(std::str::from_utf8(&left), Ok(expected));
+        };
+        check(
+            r#"{"a":1,"m":{"f":[{"}":1}],"n":2}}"#,
+            r#"{"a":1,"m":{"n":2}}"#,
+        );
+        check(
+            r#"{"m":{"e":0,"f":{},"n":2},"f":3}"#,
+            r#"{"m":{"e":0,"n":2},"f":3}"#,
+        );
+        check(r#"{"m":{"e":0 , "f":"x" } }"#, r#"{"m":{"e":0  } }"#);
+        check(r#"{"m":{"f":1}}"#, r#"{"m":{}}"#);
+        for same in [
+            r#"{"m":{"e":{"f":1}}}"#,
+            r#"{"f":1}"#,
+            r#"{"m":[1]}"#,
+            r#"{"m":{"f":1"#,
+            r#"{"m":{"f""#,
+            "",
+            "[]",
+        ] {
+            check(same, same);
+        }
     }
 
     #[test]

@@ -101,8 +101,12 @@ impl<'de> Visitor<'de> for TreeVisitor {
             i64::try_from(u).map_or(Number::Float(u as f64), Number::Int),
         ))
     }
-    fn visit_f64<E>(self, f: f64) -> Result<Value, E> {
-        Ok(f.into())
+    fn visit_f64<E: serde::de::Error>(self, f: f64) -> Result<Value, E> {
+        match f.is_finite() {
+            true => Ok(f.into()),
+            // JSON has no such numbers.
+            false => Err(E::custom(format!("json: unsupported value: {f}"))),
+        }
     }
     fn visit_str<E>(self, s: &str) -> Result<Value, E> {
         Ok(s.into())

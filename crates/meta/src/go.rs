@@ -1,5 +1,5 @@
 //! How Go's `fmt` prints the trees that its JSON decoder makes: what templates,
-//! JSONPath and error texts of upstream show.
+//! JSONPath and error texts of upstream show. And how Go reads durations.
 
 use crate::{Number, Value};
 use std::fmt::Write;
@@ -50,6 +50,42 @@ pub fn float(x: f64) -> String {
     }
     let sign = if power < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", power.abs())
+}
+
+/// Reads a duration, in seconds: `1h30m`, `1.5s`, `-1s`; bare numbers only when
+/// zero.
+pub fn duration(text: &str) -> Option<f64> {
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(0.0);
+    }
+    let mut seconds = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let end = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
+        seconds += number
+            * match &rest[..end] {
+                "h" => 3600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 1e-3,
+                "us" | "µs" => 1e-6,
+                "ns" => 1e-9,
+                _ => return None,
+            };
+        rest = &rest[end..];
+    }
+    Some(sign * seconds)
 }
 
 fn write_plain(value: &Value, out: &mut String) {
@@ -238,6 +274,13 @@ mod tests {
             r#"map[string]interface {}{"a":map[string]interface {}{"c":1.5}, "b":[]interface {}{1, "x", interface {}(nil), true}}"#
         );
         assert_eq!(json(&value!("a<b>&c")), r#""a\u003cb\u003e\u0026c""#);
+    }
+
+    #[test]
+    fn durations_are_gos() {
+        assert_eq!(duration("1h30m"), Some(5400.0));
+        assert_eq!(duration("-1.5s"), Some(-1.5));
+        assert_eq!(duration("10"), None);
     }
 
     #[test]

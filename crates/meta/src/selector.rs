@@ -154,6 +154,8 @@ impl LabelSelector {
                     .collect(),
             });
         }
+        // Upstream's selectors keep their requirements by key, which shows when they are written.
+        out.requirements.sort_by(|a, b| a.key.cmp(&b.key));
         out
     }
 
@@ -572,7 +574,7 @@ mod tests {
             "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}],
         });
         let selector = LabelSelector::from_object(Some(&among));
-        assert_eq!(selector.to_string(), "x=y,a in (b)");
+        assert_eq!(selector.to_string(), "a in (b),x=y");
     }
 
     #[test]

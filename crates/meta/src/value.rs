@@ -498,9 +498,15 @@ fn write_int(i: i64, out: &mut Vec<u8>) {
 pub fn write_string(s: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = s.as_bytes();
+    let is_special = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
+    // Without branches, so that it is done many bytes at a time.
+    if !bytes.iter().fold(false, |odd, b| odd | is_special(*b)) {
+        out.extend_from_slice(bytes);
+        return out.push(b'"');
+    }
     let mut from = 0;
     for (i, &b) in bytes.iter().enumerate() {
-        if b >= 0x20 && b != b'"' && b != b'\\' {
+        if !is_special(b) {
             continue;
         }
         out.extend_from_slice(&bytes[from..i]);

@@ -46,17 +46,21 @@ pub fn make(crd: &Value) -> Option<Made> {
     let versions = crd.items_at(&["spec", "versions"]);
     let stored = versions.iter().find(|v| v.is_true_at(&["storage"]))?;
     let mut storage = CustomKind::new(crd, stored, None);
+    let own = storage.selectable.len();
     let others = versions.iter().flat_map(selectable_fields);
     for name in others {
         if !storage.selectable.contains(&name) {
             storage.selectable.push(name);
         }
     }
+    // What only other versions select by is kept with every object, and yet the
+    // version that is stored does not offer it.
+    let offers_all = storage.selectable.len() == own;
     let storage = Arc::new(storage);
     let served = versions.iter().filter(|v| v.is_true_at(&["served"]));
     let served = served.map(|version| match version.is_true_at(&["storage"]) {
-        true => storage.clone(),
-        false => Arc::new(CustomKind::new(crd, version, Some(storage.clone()))),
+        true if offers_all => storage.clone(),
+        _ => Arc::new(CustomKind::new(crd, version, Some(storage.clone()))),
     });
     let served = served.collect();
     Some(Made { storage, served })

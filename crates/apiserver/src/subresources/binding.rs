@@ -1,16 +1,16 @@
 //! `pods/binding`: the scheduler's word on where a pod runs. Follows
 //! pkg/registry/core/pod/storage/storage.go.
 
+use super::admit;
 use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
 use crate::verbs::with_warnings;
 use crate::{negotiate, options, present};
-use api::Door;
 use http::StatusCode;
 use meta::object::Object as _;
 use meta::{Errors, Field, Status, Value, value};
-use registry::{Aim, Call, Resource, decode};
+use registry::{Call, Resource, decode};
 use std::sync::Arc;
 
 pub(super) async fn serve(
@@ -23,9 +23,9 @@ pub(super) async fn serve(
     let format = negotiate::content(&request.headers)?;
     let form = negotiate::plain(&request.headers);
     let kind = &api::core::binding::Binding;
-    let binding = decode::decode(kind, &request.body, format, validation, &call)?;
+    let mut binding = decode::decode(kind, &request.body, format, validation, &call)?;
     let name = request.info.name.clone();
-    bind(server, &request, &call, &name, &binding).await?;
+    bind(server, &request, &call, &name, &mut binding).await?;
     let success = value!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(with_warnings(
         present::written(form, StatusCode::CREATED, &success),
@@ -38,10 +38,10 @@ pub(super) async fn bind_named(
     server: &Arc<Server>,
     request: &Request,
     call: &Call<'_>,
-    binding: Value,
+    mut binding: Value,
 ) -> Result<Value, Status> {
     let name = binding.name().to_string();
-    bind(server, request, call, &name, &binding).await?;
+    bind(server, request, call, &name, &mut binding).await?;
     Ok(
         value!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
     )
@@ -52,31 +52,23 @@ async fn bind(
     request: &Request,
     call: &Call<'_>,
     name: &str,
-    binding: &Value,
+    binding: &mut Value,
 ) -> Result<(), Status> {
     let Some(pods) = server.registry.any_version("", "pods") else {
         return Err(Status::no_such_path());
     };
+    admit(server, call, request, binding).await?;
     validate(name, binding)?;
-    let node = binding.str_at(&["target", "name"]).to_string();
     let now = meta::time::seconds(server.registry.clock().wall());
     let resource = pods.card().group_resource();
-    let change = |pod: Option<&Value>| {
-        let Some(pod) = pod else {
-            return Err(Status::not_found(&resource, name));
-        };
-        assign(pod, binding, &node, &now).map_err(|why| Status::conflict(&resource, name, why))
+    let change = |pod: &mut Value| {
+        assign(pod, binding, &now).map_err(|why| Status::conflict(&resource, name, why))
     };
-    let aim = Aim {
-        namespace: &request.info.namespace,
-        name,
-        door: Door::Other("binding"),
-        owns_fields: false,
-        follows: true,
-        may_create: false,
-    };
-    server.registry.update(call, &pods, aim, &change).await?;
-    Ok(())
+    let namespace = &request.info.namespace;
+    let registry = &server.registry;
+    registry
+        .rewrite(call, &pods, namespace, name, &change)
+        .await
 }
 
 fn validate(name: &str, binding: &Value) -> Result<(), Status> {
@@ -99,7 +91,7 @@ fn validate(name: &str, binding: &Value) -> Result<(), Status> {
     }
 }
 
-fn assign(pod: &Value, binding: &Value, node: &str, now: &str) -> Result<Value, String> {
+fn assign(pod: &mut Value, binding: &Value, now: &str) -> Result<(), String> {
     let name = pod.name();
     let (uid, wanted) = (pod.uid(), binding.uid());
     if !wanted.is_empty() && wanted != uid {
@@ -121,8 +113,7 @@ fn assign(pod: &Value, binding: &Value, node: &str, now: &str) -> Result<Value, 
     if !pod.items_at(&["spec", "schedulingGates"]).is_empty() {
         return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
     }
-    let mut pod = pod.clone();
-    pod.set_at(&["spec", "nodeName"], node);
+    pod.set_at(&["spec", "nodeName"], binding.str_at(&["target", "name"]));
     for part in ["annotations", "labels"] {
         let extra = binding
             .metadata()
@@ -134,8 +125,8 @@ fn assign(pod: &Value, binding: &Value, node: &str, now: &str) -> Result<Value, 
                 .insert(key.clone(), value.clone());
         }
     }
-    set_scheduled(&mut pod, now);
-    Ok(pod)
+    set_scheduled(pod, now);
+    Ok(())
 }
 
 fn set_scheduled(pod: &mut Value, now: &str) {

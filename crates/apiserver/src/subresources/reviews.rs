@@ -40,7 +40,7 @@ pub(super) async fn answer(
             rules(server, &request.user, object.str_at(&["spec", "namespace"]))
         }
         "SelfSubjectReview" => value!({"userInfo": user_info(&request.user)}),
-        "TokenReview" => token(server, &object).await,
+        "TokenReview" => token(server, &object).await?,
         other => return Err(Status::bad_request(format!("{other} cannot be reviewed"))),
     };
     object.make_object().insert("status", status);
@@ -146,31 +146,38 @@ fn user_info(user: &User) -> Value {
     Value::Object(info)
 }
 
-async fn token(server: &Server, object: &Value) -> Value {
+/// Whose token it is. Follows pkg/registry/authentication/tokenreview/storage.go.
+async fn token(server: &Server, object: &Value) -> Result<Value, Status> {
+    if object.str_at(&["spec", "token"]).is_empty() {
+        let why = "token is required for TokenReview in authentication";
+        return Err(Status::bad_request(why));
+    }
     let asked: Vec<String> = object
         .items_at(&["spec", "audiences"])
         .iter()
         .filter_map(Value::as_str)
         .map(str::to_string)
         .collect();
-    let bearer = Some(object.str_at(&["spec", "token"])).filter(|t| !t.is_empty());
+    let bearer = Some(object.str_at(&["spec", "token"]));
     let credentials = Credentials {
         bearer,
         certificates: &[],
         audiences: &asked,
     };
-    match server.authenticator.authenticate(&credentials).await {
-        Ok(Some(user)) => {
-            let wanted = match asked.is_empty() {
-                true => server.tokens.default_audiences(),
-                false => asked,
-            };
-            let audiences = held(wanted, bearer.and_then(audiences_of));
-            value!({"authenticated": true, "user": user_info(&user), "audiences": audiences})
-        }
-        Ok(None) => value!({"user": {}}),
-        Err(rejected) => value!({"user": {}, "error": rejected.to_string()}),
-    }
+    Ok(
+        match server.authenticator.authenticate(&credentials).await {
+            Ok(Some(user)) => {
+                let wanted = match asked.is_empty() {
+                    true => server.tokens.default_audiences(),
+                    false => asked,
+                };
+                let audiences = held(wanted, bearer.and_then(audiences_of));
+                value!({"authenticated": true, "user": user_info(&user), "audiences": audiences})
+            }
+            Ok(None) => value!({"user": {}, "error": "invalid bearer token"}),
+            Err(rejected) => value!({"user": {}, "error": rejected.to_string()}),
+        },
+    )
 }
 
 /// Of the audiences that were asked for, those that the token is made for. A

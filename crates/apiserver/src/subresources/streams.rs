@@ -4,13 +4,15 @@
 
 use crate::answer::{Answer, Body};
 use crate::kubelet::KubeletAddress;
-use crate::request::RequestInfo;
+use crate::request::{Query, RequestInfo};
 use crate::server::Server;
 use crate::stack::Request;
+use crate::websocket::Wish;
 use futures::StreamExt as _;
 use http::StatusCode;
+use meta::field::ErrorKind;
 use meta::object::Object as _;
-use meta::{Reason, Status, Value};
+use meta::{Errors, FieldError, GroupVersionKind, Path, Reason, Status, Value};
 use registry::Resource;
 use std::sync::Arc;
 
@@ -20,12 +22,13 @@ const REFUSAL_BYTES_MAX: usize = 4096;
 pub(super) async fn serve(
     server: &Arc<Server>,
     resource: &Arc<Resource>,
-    request: Request,
+    mut request: Request,
     what: &'static str,
 ) -> Result<Answer, Status> {
     let info = &request.info;
-    if what != "log" {
-        may_create(server, &request)?;
+    match what {
+        "log" => check_log_options(&info.name, &request.query)?,
+        _ => may_create(server, &request)?,
     }
     let pod = server
         .registry
@@ -38,7 +41,7 @@ pub(super) async fn serve(
     let Some(address) = kubelet_of(server, pod.str_at(&["spec", "nodeName"])).await? else {
         // A pod that is placed nowhere has said nothing yet.
         return match what {
-            "log" => Ok(Answer::text(StatusCode::OK, "")),
+            "log" => Ok(Answer::text(StatusCode::NO_CONTENT, "")),
             _ => Err(Status::bad_request(format!(
                 "pod {} does not have a host assigned",
                 pod.name()
@@ -52,10 +55,46 @@ pub(super) async fn serve(
         "portForward" => format!("/portForward/{namespace}/{name}{query}"),
         other => format!("/{other}/{namespace}/{name}/{container}{query}"),
     };
+    let wish = match what {
+        "log" => Wish::take(&mut request)?,
+        _ => None,
+    };
     let answer = server.kubelets.forward(&address, &path, request).await?;
-    match what {
-        "log" if !answer.status.is_success() => Err(refusal(answer).await),
-        _ => Ok(answer),
+    match wish {
+        _ if what != "log" => Ok(answer),
+        _ if !answer.status.is_success() => Err(refusal(answer).await),
+        Some(wish) => wish.log(answer, server.registry.clock()),
+        None => Ok(answer),
+    }
+}
+
+/// Follows pkg/apis/core/validation/validation.go, ValidatePodLogOptions.
+fn check_log_options(pod: &str, query: &Query) -> Result<(), Status> {
+    let mut errors = Errors::new();
+    for (key, least, detail) in [
+        ("tailLines", 0, "must be greater than or equal to 0"),
+        ("limitBytes", 1, "must be greater than 0"),
+        ("sinceSeconds", 1, "must be greater than 0"),
+    ] {
+        if let Some(found) = query.integer(key)?.filter(|found| *found < least) {
+            errors.push(FieldError::invalid(&Path::new(key), found, detail));
+        }
+    }
+    if query.has("sinceSeconds") && query.has("sinceTime") {
+        let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+        errors.push(FieldError::new(
+            ErrorKind::Forbidden,
+            &Path::new(""),
+            "",
+            why,
+        ));
+    }
+    match errors.is_empty() {
+        true => Ok(()),
+        false => {
+            let kind = GroupVersionKind::new("", "v1", "PodLogOptions");
+            Err(Status::invalid(&kind, pod, &errors))
+        }
     }
 }
 

@@ -16,14 +16,19 @@ fn body(request: &Request) -> Result<Option<Value>, Status> {
     if request.body.is_empty() {
         return Ok(None);
     }
-    let value = decode::tree(
+    let mut value = decode::tree(
         &request.body,
         negotiate::content(&request.headers)?,
         "DeleteOptions",
         &api::generated::meta_v1::DELETE_OPTIONS,
     )?;
     match value.str_at(&["kind"]) {
-        "" | "DeleteOptions" => Ok(Some(value)),
+        "" | "DeleteOptions" => {
+            // What it does not know it ignores, as upstream does.
+            codec::conform(&mut value, &api::generated::meta_v1::DELETE_OPTIONS)
+                .map_err(|error| Status::bad_request(error.to_string()))?;
+            Ok(Some(value))
+        }
         other => Err(Status::bad_request(format!(
             "{other} in version {} cannot be handled as a DeleteOptions: no kind {} is registered for the internal version",
             meta::field::quote(value.str_at(&["apiVersion"])),
@@ -81,6 +86,7 @@ pub(crate) async fn serve_collection(
     let form = negotiate::accept(&request.headers)?;
     let mut call = options::write(&request)?;
     let delete = options::delete(&request.query, body(&request)?.as_ref(), &mut call)?;
+    options::check_list(&request.query)?;
     let selection = options::selection(resource, &request.info.namespace, "", &request.query)?;
     let deleted = server
         .registry

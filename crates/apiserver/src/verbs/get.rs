@@ -3,11 +3,10 @@
 use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
-use crate::{negotiate, present};
+use crate::{negotiate, options, present};
 use meta::Status;
 use registry::Resource;
 use std::sync::Arc;
-use store::Revision;
 
 pub(crate) async fn serve(
     server: &Arc<Server>,
@@ -17,12 +16,8 @@ pub(crate) async fn serve(
     let form = negotiate::accept(&request.headers)?;
     let info = &request.info;
     let version = request.query.get("resourceVersion");
-    if let Some(wanted) = version
-        .parse()
-        .ok()
-        .map(Revision)
-        .filter(|r| *r > Revision::ZERO)
-    {
+    if !matches!(version, "" | "0") {
+        let wanted = options::revision(version)?;
         server.registry.check_not_future(wanted).await?;
     }
     let stored = server

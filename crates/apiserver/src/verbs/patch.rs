@@ -24,6 +24,8 @@ enum Kind {
     Apply,
 }
 
+/// Go's name of what patches that are objects are read into.
+const GO_MAP: &str = "map[string]interface {}";
 /// Nothing says of a custom resource how a strategic patch merges its lists.
 const CUSTOM_TYPES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
@@ -62,11 +64,11 @@ pub(crate) async fn serve(
             .update(&call, resource, aim, &change)
             .await?
     } else {
-        let (patch, twice) = read(&request.body)?;
+        let (patch, found) = read(kind, &request.body)?;
         let odd = Odd {
             kind,
             patch: &patch,
-            twice: &twice,
+            found: &found,
             validation,
         };
         let aim = Aim {
@@ -157,18 +159,47 @@ fn check_options(kind: Kind, request: &Request) -> Result<(), Status> {
     }
 }
 
-/// The patch, and where it has a key twice.
-fn read(body: &[u8]) -> Result<(Value, Vec<String>), Status> {
-    let parsed = codec::json::parse(body)
-        .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
-    Ok((parsed.value, parsed.duplicates))
+/// The patch, and what is odd about it: keys that stand twice, and those that
+/// an operation of a JSON patch does not know.
+fn read(kind: Kind, body: &[u8]) -> Result<(Value, Vec<String>), Status> {
+    let unreadable = |why: &dyn std::fmt::Display| match kind {
+        Kind::Strategic => Status::bad_request(why.to_string()),
+        _ => Status::bad_request(format!("error decoding patch: {why}")),
+    };
+    let parsed = codec::json::parse(body).map_err(|e| unreadable(&e))?;
+    let twice = parsed.duplicates.into_iter();
+    let mut odd: Vec<String> = twice
+        .map(|path| format!("duplicate field \"{path}\""))
+        .collect();
+    match (kind, &parsed.value) {
+        (Kind::Json, Value::Array(operations)) => {
+            odd.extend(patch::json::unknown_fields(operations));
+            odd.iter_mut()
+                .for_each(|words| words.insert_str(0, "json patch "));
+        }
+        (Kind::Json, other) => {
+            let found = other.kind_name();
+            return Err(unreadable(&format!(
+                "json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+            )));
+        }
+        (_, Value::Object(_)) => {}
+        (_, other) => {
+            let (found, into) = (other.kind_name(), GO_MAP);
+            return Err(unreadable(&format!(
+                "json: cannot unmarshal {found} into Go value of type {into}"
+            )));
+        }
+    }
+    Ok((parsed.value, odd))
 }
 
 /// What may be odd about a patch and what it makes of an object.
 struct Odd<'a> {
     kind: Kind,
     patch: &'a Value,
-    twice: &'a [String],
+    /// What is odd about the patch itself, in words.
+    found: &'a [String],
     validation: Validation,
 }
 
@@ -188,12 +219,10 @@ impl Odd<'_> {
         let mut unknown = codec::conform(object, &card.schema).map_err(|e| invalid(&shown, &e))?;
         unknown.extend(resource.kind.prune(object));
         object.set_gvk(&card.gvk());
-        let twice = self.twice.iter();
-        let odd = twice.map(|path| format!("duplicate field \"{path}\""));
         let unknown = unknown
             .iter()
             .map(|path| format!("unknown field \"{path}\""));
-        let odd: Vec<String> = odd.chain(unknown).collect();
+        let odd: Vec<String> = self.found.iter().cloned().chain(unknown).collect();
         match self.validation {
             Validation::Strict if !odd.is_empty() => {
                 let why = format!("strict decoding error: {}", odd.join(", "));
@@ -243,9 +272,6 @@ fn patched(
 ) -> Result<(), Status> {
     match kind {
         Kind::Json => patch::json::apply(object, patch).map_err(refused),
-        Kind::Merge if patch.as_object().is_none() => Err(Status::bad_request(
-            "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
-        )),
         Kind::Merge => {
             patch::merge::apply(object, patch.clone());
             Ok(())
@@ -283,10 +309,21 @@ fn read_apply(
         |why: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {why}"));
     let text = std::str::from_utf8(&request.body).map_err(|e| unreadable(&e))?;
     let (mut config, twice) = codec::yaml::parse_lenient(text).map_err(|e| unreadable(&e))?;
+    if !matches!(config, Value::Null | Value::Object(_)) {
+        let (found, into) = (config.kind_name(), GO_MAP);
+        return Err(unreadable(&format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type {into}"
+        )));
+    }
     check_config(resource, &config)?;
-    let unknown = decode::conform(&*resource.kind, &mut config)?;
-    if !unknown.is_empty() {
-        return Err(undeclared(resource, &config, &unknown));
+    let mut complaints = codec::apply::check(&config, &resource.card().schema);
+    if complaints.is_empty() {
+        let unknown = decode::conform(&*resource.kind, &mut config)?;
+        let unknown = unknown.iter();
+        complaints.extend(unknown.map(|path| format!(".{path}: field not declared in schema")));
+    }
+    if !complaints.is_empty() {
+        return Err(untyped(resource, &config, &complaints));
     }
     match (validation, twice) {
         (Validation::Strict, Some(why)) => {
@@ -332,12 +369,8 @@ fn check_config(resource: &Resource, config: &Value) -> Result<(), Status> {
 }
 
 /// Follows structured-merge-diff's typed/helpers.go in how many errors are one.
-fn undeclared(resource: &Resource, config: &Value, unknown: &[String]) -> Status {
-    let lines: Vec<String> = unknown
-        .iter()
-        .map(|path| format!(".{path}: field not declared in schema"))
-        .collect();
-    let why = match lines.as_slice() {
+fn untyped(resource: &Resource, config: &Value, complaints: &[String]) -> Status {
+    let why = match complaints {
         [one] => one.clone(),
         many => format!("errors:\n  {}", many.join("\n  ")),
     };

@@ -172,6 +172,35 @@ async fn objects_pass_the_same_pipeline() {
 }
 
 #[tokio::test]
+async fn objects_say_what_they_are() {
+    let cluster = defined().await;
+    let mut object = tab("a");
+    object.set_at(&["kind"], "Cron");
+    assert_eq!(
+        cluster.post(TABS, &object).await.failure(),
+        "422 Invalid: Cron.stable.example.com \"a\" is invalid: kind: Invalid value: \"Cron\": must be CronTab"
+    );
+    object.remove_at(&["kind"]);
+    assert_eq!(
+        cluster.post(TABS, &object).await.failure(),
+        "400 BadRequest: Object 'Kind' is missing in 'unstructured object has no kind'"
+    );
+    let mut object = tab("a");
+    object.remove_at(&["apiVersion"]);
+    assert_eq!(
+        cluster.post(TABS, &object).await.failure(),
+        "400 BadRequest: the API version in the data () does not match the expected API version (stable.example.com/v1)"
+    );
+    // A number that nobody can write down again must not come in.
+    let monster = tab("a")
+        .to_json()
+        .replace(r#""spec":{"#, r#""spec":{"free":{"x":1e400},"#);
+    let refused = cluster.ask("POST", TABS, &[], monster).await.failure();
+    let why = "json: cannot unmarshal number 1e400 into Go value of type float64";
+    assert!(refused.contains(why), "{refused}");
+}
+
+#[tokio::test]
 async fn generation_status_and_scale_have_their_doors() {
     let cluster = defined().await;
     cluster.post(TABS, &tab("a")).await.ok();
@@ -372,6 +401,26 @@ async fn deletion_takes_the_objects_along() {
     cluster.post(CRDS, &crontabs()).await.ok();
     until(&cluster, TABS, 200).await;
     assert_eq!(cluster.get(TABS).await.ok().items_at(&["items"]).len(), 0);
+}
+
+#[tokio::test]
+async fn a_second_deletion_begins_nothing_anew() {
+    let cluster = Cluster::start().await;
+    let mut crd = crontabs();
+    crd.set_at(&["metadata", "finalizers"], value!(["example.com/held"]));
+    cluster.post(CRDS, &crd).await.ok();
+    until(&cluster, TABS, 200).await;
+    cluster.delete(CRD).await.ok();
+    let held = value!(["example.com/held"]);
+    loop {
+        let left = cluster.get(CRD).await.ok();
+        if left.at(&["metadata", "finalizers"]) == Some(&held) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let again = cluster.delete(CRD).await.ok();
+    assert_eq!(again.at(&["metadata", "finalizers"]), Some(&held));
 }
 
 #[tokio::test]

@@ -143,14 +143,14 @@ async fn preconditions_are_kept() {
     assert_eq!(
         refused(value!({"preconditions": {"uid": "x"}})).await,
         format!(
-            "409 Conflict: Operation cannot be fulfilled on configmaps \"a\": Precondition failed: UID in precondition: x, UID in object meta: {uid}"
+            "409 Conflict: Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (x) does not match the UID in record ({uid}). The object might have been deleted and then recreated"
         )
     );
     let version = made.str_at(&["metadata", "resourceVersion"]);
     assert_eq!(
         refused(value!({"preconditions": {"resourceVersion": "1000"}})).await,
         format!(
-            "409 Conflict: Operation cannot be fulfilled on configmaps \"a\": Precondition failed: ResourceVersion in precondition: 1000, ResourceVersion in object meta: {version}"
+            "409 Conflict: Operation cannot be fulfilled on ConfigMap \"a\": the ResourceVersion in the precondition (1000) does not match the ResourceVersion in record ({version}). The object might have been modified"
         )
     );
     let right = value!({"preconditions": {"uid": uid, "resourceVersion": version}});

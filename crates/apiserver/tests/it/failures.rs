@@ -170,7 +170,7 @@ async fn objects_that_may_not_be() {
     check(
         &cluster.put(&one, &other).await,
         &format!(
-            "409 Conflict: Operation cannot be fulfilled on configmaps \"a\": Precondition failed: UID in precondition: u, UID in object meta: {uid}"
+            "409 Conflict: Operation cannot be fulfilled on configmaps \"a\": StorageError: invalid object, Code: 4, Key: /registry/core/configmaps/ns/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: u, UID in object meta: {uid}"
         ),
     );
     assert_eq!(cluster.get(&one).await.ok(), created);

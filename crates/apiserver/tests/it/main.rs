@@ -6,6 +6,7 @@ mod custom;
 mod deletes;
 mod evictions;
 mod failures;
+mod hostile;
 mod kinds;
 mod kubectl;
 mod lists;

@@ -3,7 +3,6 @@
 use meta::schema::ListKind;
 use meta::{Map, Number, Str, Value};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// One step into an object.
@@ -74,15 +73,15 @@ impl Element {
         }
     }
 
-    fn spell(&self) -> String {
+    fn spell(&self) -> Str {
         match self {
-            Element::Field(name) => format!("f:{name}"),
+            Element::Field(name) => ["f:", name.as_str()].into_iter().collect(),
             Element::Key(key) => {
                 let map: Map = key.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-                format!("k:{}", Value::Object(map))
+                format!("k:{}", Value::Object(map)).into()
             }
-            Element::Value(value) => format!("v:{}", value.0),
-            Element::Index(i) => format!("i:{i}"),
+            Element::Value(value) => format!("v:{}", value.0).into(),
+            Element::Index(i) => format!("i:{i}").into(),
         }
     }
 
@@ -118,10 +117,11 @@ impl fmt::Display for Element {
     }
 }
 
-/// A set of fields.
+/// A set of fields: its first steps in order. Most sets are small and made in
+/// order, on every write, and a list is then cheaper than a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Set {
-    nodes: BTreeMap<Element, Node>,
+    nodes: Vec<(Element, Node)>,
 }
 
 /// What is known below one step.
@@ -151,48 +151,77 @@ impl Set {
         };
         let mut set = self;
         for element in way {
-            set = &mut set.nodes.entry(element.clone()).or_default().below;
+            set = &mut set.entry(element).below;
         }
-        set.nodes.entry(last.clone()).or_default().member = true;
+        set.entry(last).member = true;
+    }
+
+    /// Where a step is, or would be.
+    fn position(&self, element: &Element) -> Result<usize, usize> {
+        match self.nodes.last() {
+            Some((last, _)) if last < element => Err(self.nodes.len()),
+            _ => self.nodes.binary_search_by(|(e, _)| e.cmp(element)),
+        }
+    }
+
+    fn get(&self, element: &Element) -> Option<&Node> {
+        let at = self.position(element).ok()?;
+        Some(&self.nodes[at].1)
+    }
+
+    fn get_mut(&mut self, element: &Element) -> Option<&mut Node> {
+        let at = self.position(element).ok()?;
+        Some(&mut self.nodes[at].1)
+    }
+
+    fn entry(&mut self, element: &Element) -> &mut Node {
+        let at = self.position(element).unwrap_or_else(|at| {
+            self.nodes.insert(at, (element.clone(), Node::default()));
+            at
+        });
+        &mut self.nodes[at].1
+    }
+
+    fn put(&mut self, element: Element, node: Node) {
+        match self.position(&element) {
+            Ok(at) => self.nodes[at].1 = node,
+            Err(at) => self.nodes.insert(at, (element, node)),
+        }
     }
 
     /// Adds a step with what is below it, if there is anything to add.
     pub(super) fn attach(&mut self, element: &Element, member: bool, below: Set) {
         if member || !below.is_empty() {
-            self.nodes.insert(element.clone(), Node { member, below });
+            self.put(element.clone(), Node { member, below });
         }
     }
 
     /// Whether the path is in the set.
     pub fn has(&self, element: &Element) -> bool {
-        self.nodes.get(element).is_some_and(|node| node.member)
+        self.get(element).is_some_and(|node| node.member)
     }
 
     /// What is known below a step.
     pub fn below(&self, element: &Element) -> Option<&Set> {
-        self.nodes
-            .get(element)
-            .map(|node| &node.below)
-            .filter(|set| !set.is_empty())
+        let below = self.get(element).map(|node| &node.below);
+        below.filter(|set| !set.is_empty())
     }
 
     /// The steps that begin paths of this set.
     pub fn elements(&self) -> impl Iterator<Item = &Element> {
-        self.nodes.keys()
+        self.nodes.iter().map(|(element, _)| element)
     }
 
     /// All that is in either.
     pub fn union(&self, other: &Set) -> Set {
         let mut out = self.clone();
         for (element, node) in &other.nodes {
-            match out.nodes.get_mut(element) {
+            match out.get_mut(element) {
                 Some(found) => {
                     found.member |= node.member;
                     found.below = found.below.union(&node.below);
                 }
-                None => {
-                    out.nodes.insert(element.clone(), node.clone());
-                }
+                None => out.put(element.clone(), node.clone()),
             }
         }
         out
@@ -204,14 +233,12 @@ impl Set {
             return other;
         }
         for (element, node) in other.nodes {
-            match self.nodes.get_mut(&element) {
+            match self.get_mut(&element) {
                 Some(found) => {
                     found.member |= node.member;
                     found.below = std::mem::take(&mut found.below).into_union(node.below);
                 }
-                None => {
-                    self.nodes.insert(element, node);
-                }
+                None => self.put(element, node),
             }
         }
         self
@@ -219,10 +246,10 @@ impl Set {
 
     /// Takes a step out, but not what is below it.
     pub(super) fn leave(&mut self, element: &Element) {
-        if let Some(node) = self.nodes.get_mut(element) {
-            node.member = false;
-            if node.below.is_empty() {
-                self.nodes.remove(element);
+        if let Ok(at) = self.position(element) {
+            self.nodes[at].1.member = false;
+            if self.nodes[at].1.below.is_empty() {
+                self.nodes.remove(at);
             }
         }
     }
@@ -241,7 +268,7 @@ impl Set {
     pub fn difference_below(&self, other: &Set) -> Set {
         let mut out = Set::new();
         for (element, node) in &self.nodes {
-            let kept = match other.nodes.get(element) {
+            let kept = match other.get(element) {
                 Some(gone) if gone.member => continue,
                 Some(gone) => Node {
                     member: node.member,
@@ -263,7 +290,7 @@ impl Set {
     ) -> Set {
         let mut out = Set::new();
         for (element, node) in &self.nodes {
-            match other.nodes.get(element) {
+            match other.get(element) {
                 Some(found) => out.keep(
                     element,
                     Node {
@@ -280,7 +307,7 @@ impl Set {
 
     fn keep(&mut self, element: &Element, node: Node) {
         if node.member || !node.below.is_empty() {
-            self.nodes.insert(element.clone(), node);
+            self.put(element.clone(), node);
         }
     }
 
@@ -326,7 +353,7 @@ impl Set {
             if node.member && !node.below.is_empty() {
                 below.make_object().insert(".", Value::object());
             }
-            (Str::from(element.spell()), below)
+            (element.spell(), below)
         });
         Value::Object(Map::from_entries(entries.collect(), |_| {}))
     }

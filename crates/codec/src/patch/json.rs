@@ -6,13 +6,14 @@ use meta::Value;
 /// The most operations a patch may have, as upstream's handler limits them.
 pub const OPERATIONS_MAX: usize = 10_000;
 
+const OPERATIONS: [&str; 6] = ["add", "copy", "move", "remove", "replace", "test"];
+
 /// Applies all operations, or none: on an error the target is left as it was
 /// only if the caller keeps a copy.
 pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Error> {
     let Some(operations) = patch.as_array() else {
         return Err(Error::Malformed(
-            "error decoding patch: json: cannot unmarshal into Go value of type jsonpatch.Patch"
-                .into(),
+            "json: cannot unmarshal object into Go value of type jsonpatch.Patch".into(),
         ));
     };
     if operations.len() > OPERATIONS_MAX {
@@ -26,9 +27,34 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Error> {
         .try_for_each(|operation| apply_one(target, operation))
 }
 
+/// Fields of operations that no operation has, in words.
+pub fn unknown_fields(operations: &[Value]) -> impl Iterator<Item = String> {
+    let is_known = |key: &str| matches!(key, "op" | "path" | "from" | "value");
+    let operations = operations.iter().enumerate();
+    operations.flat_map(move |(i, operation)| {
+        let fields = operation.as_object().into_iter().flat_map(|map| map.iter());
+        let unknown = fields.filter(move |(key, _)| !is_known(key));
+        unknown.map(move |(key, _)| format!("unknown field \"[{i}].{key}\""))
+    })
+}
+
 fn apply_one(target: &mut Value, operation: &Value) -> Result<(), Error> {
-    let (op, path) = (operation.str_at(&["op"]), operation.str_at(&["path"]));
+    let op = operation.str_at(&["op"]);
+    let place = |key: &str| {
+        let found = operation.get(key).and_then(Value::as_str);
+        found.ok_or_else(|| {
+            let words = format!("{op} operation failed to decode {key}: missing value");
+            Error::DoesNotApply(words)
+        })
+    };
     let value = || operation.get("value").cloned().unwrap_or_default();
+    if !OPERATIONS.contains(&op) {
+        return Err(Error::DoesNotApply(format!("Unexpected kind: {op}")));
+    }
+    if matches!(op, "copy" | "move") {
+        place("from")?;
+    }
+    let path = place("path")?;
     let from = || operation.str_at(&["from"]);
     match op {
         "add" => add(target, path, value()),
@@ -44,13 +70,12 @@ fn apply_one(target: &mut Value, operation: &Value) -> Result<(), Error> {
                 .ok_or_else(|| missing("copy", from()))?;
             add(target, path, copied)
         }
-        "test" => match find(target, path).unwrap_or(&Value::Null) == &value() {
+        _ => match find(target, path).unwrap_or(&Value::Null) == &value() {
             true => Ok(()),
             false => Err(Error::DoesNotApply(format!(
                 "testing value {path} failed: test failed"
             ))),
         },
-        other => Err(Error::DoesNotApply(format!("Unexpected kind: {other}"))),
     }
 }
 
@@ -183,6 +208,21 @@ mod tests {
             value!({"a": 1}),
             value!([{"op": "test", "path": "/a", "value": 2}]),
             Err("testing value /a failed: test failed"),
+        );
+        check(
+            value!({"a": 1}),
+            value!([{"op": "add", "value": 2}]),
+            Err("add operation failed to decode path: missing value"),
+        );
+        check(
+            value!({"a": 1}),
+            value!([{"op": "copy", "path": "/b"}]),
+            Err("copy operation failed to decode from: missing value"),
+        );
+        check(
+            value!({"a": 1}),
+            value!([{"op": "x"}]),
+            Err("Unexpected kind: x"),
         );
         check(
             value!({"a": 1}),

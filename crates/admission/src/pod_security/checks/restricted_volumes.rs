@@ -1,15 +1,17 @@
-//! Volumes come from the cluster, by way of claims or as data of the API.
+//! Volumes come from the cluster, by way of claims, from registries, or as data
+//! of the API.
 
 use super::{Check, Level, Pod, Violation, plural, quoted, set, violation};
 use crate::pod::has;
 use meta::Value;
 
-const ALLOWED: [&str; 8] = [
+const ALLOWED: [&str; 9] = [
     "configMap",
     "csi",
     "downwardAPI",
     "emptyDir",
     "ephemeral",
+    "image",
     "persistentVolumeClaim",
     "projected",
     "secret",

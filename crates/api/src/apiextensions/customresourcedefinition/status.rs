@@ -23,16 +23,17 @@ pub(super) fn remember_storage(object: &mut Value) {
     object.set_at(&["status", "storedVersions"], Value::Array(known));
 }
 
-/// The first delete: its objects must go before it does.
+/// The first delete: its objects must go before it does. Whether they have gone since
+/// or not, another delete begins nothing anew.
 pub(super) fn begin_end(object: &mut Value) {
+    if condition(object, "Terminating").is_some() {
+        return;
+    }
     let mut finalizers: Vec<String> = object
         .finalizers()
         .into_iter()
         .map(str::to_string)
         .collect();
-    if is_true(object, "Terminating") {
-        return;
-    }
     if !finalizers.iter().any(|f| f == CLEANUP) {
         finalizers.push(CLEANUP.into());
         object.metadata_mut().insert("finalizers", finalizers);

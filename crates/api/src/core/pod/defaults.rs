@@ -167,6 +167,10 @@ fn volume(volume: &mut Value) {
     if let Some(source) = part(volume, "hostPath") {
         fill::absent(source, "type", "");
     }
+    if let Some(source) = part(volume, "image") {
+        let policy = pull_policy(source.str_at(&["reference"]));
+        fill::empty(source, "pullPolicy", policy);
+    }
     if let Some(source) = part(volume, "downwardAPI") {
         items(source, "items").for_each(references);
     }

@@ -2,6 +2,7 @@
 //! `docs/conformance.tsv` says which of upstream's tests each of these holds.
 
 mod chunking;
+mod custom;
 mod discovery;
 mod events;
 mod fields;

@@ -46,7 +46,7 @@ pub(crate) fn validate(spec: &Field<'_>, is_pod: bool, errors: &mut Errors) {
         errors.push(grace.required(""));
     }
     let context = Context {
-        volumes: volumes::validate(&spec.get("volumes"), errors),
+        volumes: volumes::validate(&spec.get("volumes"), is_pod, errors),
         grace: grace.i64(),
         restart_policy: spec.get("restartPolicy").str(),
         os: spec.at(&["os", "name"]).str(),

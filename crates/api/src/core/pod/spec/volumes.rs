@@ -12,6 +12,7 @@ const SERVED: &[(&str, Check)] = &[
     ("downwardAPI", downward_api),
     ("emptyDir", empty_dir),
     ("hostPath", host_path),
+    ("image", image),
     ("projected", projected),
     ("secret", secret),
 ];
@@ -31,7 +32,6 @@ const UNSERVED: &[&str] = &[
     "gcePersistentDisk",
     "gitRepo",
     "glusterfs",
-    "image",
     "iscsi",
     "nfs",
     "persistentVolumeClaim",
@@ -45,14 +45,20 @@ const UNSERVED: &[&str] = &[
 ];
 
 /// Says what is wrong with the volumes; gives those that are right, by name.
+/// `is_pod` says whether they are a pod's own rather than a template's.
 pub(super) fn validate<'a>(
     volumes: &Field<'a>,
+    is_pod: bool,
     errors: &mut Errors,
 ) -> BTreeMap<&'a str, &'a Value> {
     let mut valid = BTreeMap::new();
     for volume in volumes.items() {
         let mut found = Errors::new();
         validate_source(&volume, &mut found);
+        // A template may leave it to whoever makes pods of it.
+        if is_pod && volume.get("image").is_present() {
+            check::required(&volume.at(&["image", "reference"]), &mut found);
+        }
         let name = volume.get("name");
         check::required(&name, &mut found);
         if !name.is_empty() {
@@ -126,6 +132,14 @@ fn host_path(source: &Field<'_>, errors: &mut Errors) {
             "FileOrCreate",
             "Socket",
         ],
+        errors,
+    );
+}
+
+fn image(source: &Field<'_>, errors: &mut Errors) {
+    check::required_one_of(
+        &source.get("pullPolicy"),
+        &["Always", "IfNotPresent", "Never"],
         errors,
     );
 }

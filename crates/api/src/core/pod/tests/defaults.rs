@@ -45,6 +45,22 @@ fn what_was_said_stays() {
 }
 
 #[test]
+fn an_image_volume_is_pulled_as_a_container_image_is() {
+    for (reference, policy) in [
+        ("models/small", "Always"),
+        ("models/small:latest", "Always"),
+        ("models/small:1", "IfNotPresent"),
+        ("", "IfNotPresent"),
+    ] {
+        let mut spec = value!({"volumes": [{"name": "v", "image": {"reference": reference}}]});
+        defaults::template_spec(&mut spec);
+        let image = spec.items_at(&["volumes"])[0].at(&["image"]);
+        let found = image.map(|image| image.str_at(&["pullPolicy"]));
+        assert_eq!(found, Some(policy), "{reference}");
+    }
+}
+
+#[test]
 fn requests_follow_limits_in_pods_only() {
     let mut own = pod_with(value!({"resources": {"limits": {"cpu": "1"}}}));
     let resources = value!({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}});

@@ -112,7 +112,8 @@ fn volumes_are_of_one_served_type() {
                 {"secret": {"name": "s", "items": [{"key": "a", "path": "p"}]}},
                 {"configMap": {"name": "m", "items": [{"key": "a", "path": "p"}]}},
                 {"serviceAccountToken": {"path": "/t", "expirationSeconds": 5}}
-            ]}}
+            ]}},
+            {"name": "g", "image": {"pullPolicy": "Sometimes"}}
         ], "serviceAccountName": "sa"})),
         &[
             "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
@@ -129,6 +130,8 @@ fn volumes_are_of_one_served_type() {
             "spec.volumes[7].projected: Invalid value: \"m\": conflicting duplicate paths",
             "spec.volumes[7].projected.sources[2].serviceAccountToken.expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes",
             "spec.volumes[7].projected.path: Invalid value: \"/t\": must be a relative path",
+            "spec.volumes[8].image.pullPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
+            "spec.volumes[8].image.reference: Required value",
         ],
     );
 }

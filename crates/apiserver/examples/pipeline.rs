@@ -1,7 +1,7 @@
 //! What requests cost in this process, without sockets: operations per second
 //! and CPU microseconds of everything that an operation makes happen.
 //!
-//! `cargo run --release -p apiserver --example bench -- [ROW…]`
+//! `cargo run --release -p apiserver --example pipeline -- [ROW…]`
 
 #[path = "../tests/it/cluster.rs"]
 mod cluster;
