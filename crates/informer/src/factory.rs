@@ -39,19 +39,14 @@ impl Factory {
         }
     }
 
-    /// The informer of a kind. Its objects come without managedFields, which no loop reads.
+    /// The informer of a kind.
     pub fn informer<T: Typed>(&self) -> Informer<T> {
         self.selected(ListOptions::default())
     }
 
     /// The informer of those objects of a kind that the options select.
     pub fn selected<T: Typed>(&self, selection: ListOptions) -> Informer<T> {
-        self.projected(
-            Gvr::of::<T>(),
-            T::NAMESPACED,
-            selection,
-            decode_trimmed::<T>,
-        )
+        self.projected(Gvr::of::<T>(), T::NAMESPACED, selection, T::decode)
     }
 
     /// The informer of a kind whose objects keep only what `trim` leaves of them. Those who ask with
@@ -59,7 +54,7 @@ impl Factory {
     pub fn trimmed<T: Typed>(&self, trim: fn(&mut T)) -> Informer<T> {
         let name = format!("trimmed by {:x}", trim as usize);
         let decode = move |bytes: &[u8]| {
-            let mut object = decode_trimmed::<T>(bytes)?;
+            let mut object = T::decode(bytes)?;
             trim(&mut object);
             Ok(object)
         };
@@ -78,7 +73,7 @@ impl Factory {
         gvr: Gvr,
         namespaced: bool,
         selection: ListOptions,
-        decode: fn(&[u8]) -> Result<V, DecodeError>,
+        decode: impl Fn(&[u8]) -> Result<V, DecodeError> + Send + Sync + 'static,
     ) -> Informer<V> {
         let name = std::any::type_name::<V>();
         self.shared(name, gvr, namespaced, selection, Informer::new(decode))
@@ -120,10 +115,4 @@ impl Factory {
         informers.insert(name, Box::new(new.clone()));
         new
     }
-}
-
-fn decode_trimmed<T: Typed>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let mut object = T::decode(bytes)?;
-    object.metadata_mut().managed_fields = None;
-    Ok(object)
 }

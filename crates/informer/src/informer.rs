@@ -2,6 +2,7 @@
 
 use crate::store::{Cached, Index, ObjectKey, Store};
 use bytes::Bytes;
+use codec::pick;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stdx::latest;
@@ -62,7 +63,8 @@ impl<V> Clone for Informer<V> {
 }
 
 impl<V: Cached> Informer<V> {
-    /// An empty informer whose objects are read by `decode`; a reflector fills it.
+    /// An empty informer whose objects are read by `decode`; a reflector fills it. They come without
+    /// `managedFields`: no loop reads these, and to decode them costs more than the rest.
     pub fn new(decode: impl Fn(&[u8]) -> Result<V, DecodeError> + Send + Sync + 'static) -> Self {
         let inner = Inner {
             store: Store::default(),
@@ -121,6 +123,11 @@ impl<V: Cached> Informer<V> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Reads an object, without what no loop reads of any.
+    fn decode(&self, object: &[u8]) -> Result<V, DecodeError> {
+        (self.inner.decode)(&pick::without(object, "metadata", "managedFields"))
+    }
+
     fn insert(&self, handlers: &[Handler<V>], object: Arc<V>) {
         let old = self.inner.store.insert(Arc::clone(&object));
         if old
@@ -169,7 +176,7 @@ impl<V: Cached> Sink for Informer<V> {
     fn replace(&self, objects: &[Bytes]) -> Result<(), DecodeError> {
         let objects = objects
             .iter()
-            .map(|bytes| (self.inner.decode)(bytes).map(Arc::new))
+            .map(|bytes| self.decode(bytes).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         let handlers = self.handlers();
         let present: BTreeSet<ObjectKey> =
@@ -187,14 +194,14 @@ impl<V: Cached> Sink for Informer<V> {
     }
 
     fn upsert(&self, object: &Bytes) -> Result<String, DecodeError> {
-        let object = Arc::new((self.inner.decode)(object)?);
+        let object = Arc::new(self.decode(object)?);
         let revision = object.revision().to_owned();
         self.insert(&self.handlers(), object);
         Ok(revision)
     }
 
     fn delete(&self, object: &Bytes) -> Result<String, DecodeError> {
-        let object = (self.inner.decode)(object)?;
+        let object = self.decode(object)?;
         self.remove(&self.handlers(), &object.object_key());
         Ok(object.revision().to_owned())
     }

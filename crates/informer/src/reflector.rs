@@ -82,9 +82,8 @@ impl Reflector {
             };
             if matches!(&stopped, Stopped::Call(error) if error.is_expired()) {
                 tracing::debug!(resource = %self.resource.gvr(), "watch is too old, beginning anew");
-                self.revision = None;
-                // The first time at once: a new beginning is the cure.
-                if self.backoff.failures() == 0 {
+                // At once, however long the server was away: a new beginning is the cure.
+                if self.revision.take().is_some() {
                     self.backoff.next(&self.rng);
                     continue;
                 }

@@ -6,7 +6,9 @@ use crate::stored::{Layout, Stored};
 use crate::topics::{Topic, Topics};
 use crate::watch::NoticeKind;
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::borrow::Borrow;
+use std::cmp::Ordering as Order;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -31,8 +33,11 @@ pub struct Event {
     /// As it was before.
     pub previous: Option<Arc<Stored>>,
     /// How it is told, once somebody has made that; shared by all watchers.
-    frames: Mutex<[Option<Bytes>; 3]>,
+    frames: Mutex<Option<Box<Frames>>>,
 }
+
+/// An event as ADDED, as MODIFIED and as DELETED.
+type Frames = [Option<Bytes>; 3];
 
 /// Watchers that are so many events behind make frames of their own.
 const FRAMES_KEPT: usize = 128;
@@ -61,12 +66,13 @@ impl Event {
             NoticeKind::Bookmark | NoticeKind::Error => return None,
         };
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let frames = frames.get_or_insert_default();
         let made = || frame(kind, object, layout, self.revision);
         Some(frames[slot].get_or_insert_with(made).clone())
     }
 
     fn drop_frames(&self) {
-        *self.frames.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+        *self.frames.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn weight(&self) -> usize {
@@ -97,7 +103,7 @@ pub struct Cache {
 
 #[derive(Debug)]
 struct Inner {
-    objects: BTreeMap<Bytes, Arc<Stored>>,
+    objects: BTreeSet<ByKey>,
     ring: VecDeque<Arc<Event>>,
     /// The number of the first event in the ring.
     first: u64,
@@ -107,6 +113,36 @@ struct Inner {
     last: Revision,
     weight: usize,
     topics: Topics,
+}
+
+/// An object, found by its key.
+#[derive(Debug)]
+struct ByKey(Arc<Stored>);
+
+impl Borrow<[u8]> for ByKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0.key
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for ByKey {}
+
+impl PartialOrd for ByKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByKey {
+    fn cmp(&self, other: &Self) -> Order {
+        self.0.key.cmp(&other.0.key)
+    }
 }
 
 /// Where a watcher stands.
@@ -124,7 +160,7 @@ impl Cache {
     /// An empty cache.
     pub fn new(indexed: Option<usize>) -> Self {
         let inner = Inner {
-            objects: BTreeMap::new(),
+            objects: BTreeSet::new(),
             ring: VecDeque::new(),
             first: 0,
             horizon: Revision::ZERO,
@@ -161,7 +197,7 @@ impl Cache {
     pub fn reset(&self, objects: Vec<Arc<Stored>>, revision: Revision) {
         let head = {
             let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-            inner.objects = objects.into_iter().map(|o| (o.key.clone(), o)).collect();
+            inner.objects = objects.into_iter().map(ByKey).collect();
             inner.first += inner.ring.len() as u64 + 1;
             inner.ring.clear();
             inner.weight = 0;
@@ -176,7 +212,7 @@ impl Cache {
 
     /// One object.
     pub fn get(&self, key: &[u8]) -> Option<Arc<Stored>> {
-        self.read().objects.get(key).cloned()
+        self.read().objects.get(key).map(|found| found.0.clone())
     }
 
     /// The objects of a span in key order, how many there are with those that
@@ -192,11 +228,11 @@ impl Cache {
             .objects
             .range::<[u8], _>((Bound::Included(&*span.start), end));
         let mut total = 0;
-        let kept = range.filter(|(_, object)| {
+        let kept = range.filter(|ByKey(object)| {
             total += 1;
             keep(object)
         });
-        let objects = kept.map(|(_, object)| object.clone()).collect();
+        let objects = kept.map(|ByKey(object)| object.clone()).collect();
         Snapshot {
             objects,
             total,
@@ -314,11 +350,11 @@ impl Inner {
     fn apply(&mut self, change: Change, indexed: Option<usize>) {
         let event = match change {
             Change::Put(object) => {
-                let previous = self.objects.insert(object.key.clone(), object.clone());
-                Event::new(object.revision, Some(object), previous)
+                let previous = self.objects.replace(ByKey(object.clone()));
+                Event::new(object.revision, Some(object), previous.map(|ByKey(o)| o))
             }
             Change::Delete(key, revision) => {
-                let Some(previous) = self.objects.remove(&key) else {
+                let Some(ByKey(previous)) = self.objects.take(&*key) else {
                     return;
                 };
                 Event::new(revision, None, Some(previous))

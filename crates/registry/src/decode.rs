@@ -8,7 +8,7 @@ use api::{Card, Kind};
 use codec::protobuf;
 use meta::object::Object as _;
 use meta::schema::Struct;
-use meta::{GroupVersion, Status, Value};
+use meta::{Errors, FieldError, GroupVersion, GroupVersionKind, Path, Status, Value};
 use places::places;
 
 /// How a body is written.
@@ -44,6 +44,10 @@ pub fn decode(
 ) -> Result<Value, Status> {
     let card = kind.card();
     let (mut object, twice) = read(card, body, format)?;
+    // Go reads null into whatever is empty.
+    if object.is_null() {
+        object = Value::object();
+    }
     check_type(card, &object)?;
     let unknown = conform(kind, &mut object)?;
     let unknown = unknown
@@ -215,6 +219,9 @@ fn check_type(card: &Card, object: &Value) -> Result<(), Status> {
     }
     let (version, kind) = (object.str_at(&["apiVersion"]), object.str_at(&["kind"]));
     let expected = card.group_version().to_string();
+    if card.is_custom() {
+        return check_custom_type(card, object, &expected);
+    }
     if !version.is_empty() && version != expected {
         let group = GroupVersion::parse(version)
             .map(|gv| gv.group.to_string())
@@ -233,6 +240,29 @@ fn check_type(card: &Card, object: &Value) -> Result<(), Status> {
             card.kind
         );
         return Err(cannot_be_handled(card, kind, &why));
+    }
+    Ok(())
+}
+
+/// A custom resource must say what it is. Follows apimachinery's
+/// pkg/apis/meta/v1/unstructured/unstructuredscheme and
+/// pkg/registry/customresource/validator.go of apiextensions-apiserver.
+fn check_custom_type(card: &Card, object: &Value, expected: &str) -> Result<(), Status> {
+    let (version, kind) = (object.str_at(&["apiVersion"]), object.str_at(&["kind"]));
+    if kind.is_empty() {
+        let why = "Object 'Kind' is missing in 'unstructured object has no kind'";
+        return Err(Status::bad_request(why));
+    }
+    if version != expected {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({expected})"
+        )));
+    }
+    if kind != card.kind {
+        let must = format!("must be {}", card.kind);
+        let error = FieldError::invalid(&Path::new("kind"), kind, must);
+        let found = GroupVersionKind::new(card.group, card.version, kind);
+        return Err(Status::invalid(&found, object.name(), &Errors(vec![error])));
     }
     Ok(())
 }

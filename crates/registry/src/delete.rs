@@ -10,7 +10,7 @@ use admission::{Operation, Request};
 use bytes::Bytes;
 use jiff::SignedDuration;
 use meta::object::Object as _;
-use meta::{Status, Value, labels, time};
+use meta::{GroupResource, Status, Value, labels, time};
 use store::{Outcome, Record, Txn};
 
 /// What becomes of dependents.
@@ -279,25 +279,28 @@ fn hold(kind: &dyn api::Kind, object: &mut Value, propagation: Option<Propagatio
     };
 }
 
+/// Follows apiserver's pkg/registry/rest/delete.go, BeforeDelete.
 fn check_preconditions(
     resource: &Resource,
     object: &Value,
     options: &DeleteOptions,
 ) -> Result<(), Status> {
-    let conflict = |what: &str, wanted: &str, found: &str| {
+    let conflict = |what: &str, wanted: &str, found: &str, so: &str| {
         let why = format!(
-            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {so}"
         );
-        Err(Status::conflict(
-            &resource.card().group_resource(),
-            object.name(),
-            why,
-        ))
+        // Upstream names the kind where others name the resource.
+        let card = resource.card();
+        let of = GroupResource::new(card.group, card.kind);
+        Err(Status::conflict(&of, object.name(), why))
     };
     match (&options.uid, &options.resource_version) {
-        (Some(uid), _) if uid != object.uid() => conflict("UID", uid, object.uid()),
+        (Some(uid), _) if uid != object.uid() => {
+            conflict("UID", uid, object.uid(), "deleted and then recreated")
+        }
         (_, Some(version)) if version != object.resource_version() => {
-            conflict("ResourceVersion", version, object.resource_version())
+            let found = object.resource_version();
+            conflict("ResourceVersion", version, found, "modified")
         }
         _ => Ok(()),
     }

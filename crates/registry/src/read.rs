@@ -146,6 +146,16 @@ impl Registry {
         Ok(self.list(resource, &query).await?.items)
     }
 
+    /// Everything that is selected, as whoever watches has been shown it at
+    /// least: nobody is waited for.
+    pub fn list_shown(&self, resource: &Resource, selection: &Selection) -> Vec<Arc<Stored>> {
+        let span = keys::span(&resource.prefix, &selection.namespace);
+        let snapshot = resource
+            .cache
+            .snapshot(&span, |object| object.is_selected(selection));
+        snapshot.objects
+    }
+
     fn list_from_cache(&self, resource: &Resource, query: &ListQuery) -> Result<Listed, Status> {
         // What was seen before the snapshot is in it.
         let seen = self.seen_now();

@@ -6,6 +6,7 @@
 //! assembled by writing a head in front of the rest; nothing is parsed.
 
 use crate::keys;
+use crate::texts::Texts;
 use crate::topics::Topic;
 use api::Kind;
 use bytes::Bytes;
@@ -31,9 +32,11 @@ pub struct Stored {
     tail: Bytes,
     /// The commit that wrote it.
     pub revision: Revision,
-    prefix_len: usize,
-    labels: Box<[(Str, Str)]>,
-    fields: Box<[Str]>,
+    prefix_len: u32,
+    /// How many of the texts are fields.
+    fields: u32,
+    /// The selectable fields in their order, then the labels: key, value, key, …
+    selectable: Texts,
 }
 
 /// How the objects of a kind are laid out: what is known of all of them.
@@ -71,9 +74,10 @@ impl Stored {
         let mut stored = Stored::bare(layout, record)?;
         let value = pick_rest("metadata", &stored.tail, &layout.picks)
             .map_err(|e| unreadable(&record.key, e))?;
-        stored.labels = labels(&value);
-        let fields = kind.selectable().iter();
-        stored.fields = fields.map(|name| kind.field(&value, name).into()).collect();
+        let names = kind.selectable();
+        let fields = names.iter().map(|name| Str::from(kind.field(&value, name)));
+        stored.selectable = fields.chain(labels(&value)).collect();
+        stored.fields = names.len() as u32;
         Ok(stored)
     }
 
@@ -83,20 +87,20 @@ impl Stored {
             key: record.key.clone(),
             tail: tail(&record.key, &record.value)?,
             revision: record.modified,
-            prefix_len: layout.prefix_len,
-            labels: Box::default(),
-            fields: Box::default(),
+            prefix_len: layout.prefix_len as u32,
+            fields: 0,
+            selectable: Texts::default(),
         })
     }
 
     /// The namespace, empty when it has none.
     pub fn namespace(&self) -> &str {
-        keys::names(&self.key, self.prefix_len).0
+        keys::names(&self.key, self.prefix_len as usize).0
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        keys::names(&self.key, self.prefix_len).1
+        keys::names(&self.key, self.prefix_len as usize).1
     }
 
     /// How many bytes it keeps alive, about.
@@ -106,7 +110,8 @@ impl Stored {
 
     /// The text of a selectable field, by its position among them.
     pub(crate) fn field(&self, index: usize) -> &str {
-        self.fields.get(index).map(Str::as_str).unwrap_or_default()
+        let mut fields = self.selectable.iter().take(self.fields as usize);
+        fields.nth(index).unwrap_or_default()
     }
 
     /// Whether a selection means this object.
@@ -117,10 +122,13 @@ impl Stored {
     }
 
     fn label(&self, key: &str) -> Option<&str> {
-        self.labels
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, v)| v.as_str())
+        let mut labels = self.selectable.iter().skip(self.fields as usize);
+        while let (Some(name), Some(value)) = (labels.next(), labels.next()) {
+            if name == key {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// The object as a list's item: without kind and apiVersion.
@@ -214,12 +222,11 @@ fn to_value(
     Ok(value)
 }
 
-fn labels(value: &Value) -> Box<[(Str, Str)]> {
+/// Key, value, key, value, …
+fn labels(value: &Value) -> impl Iterator<Item = Str> {
     let map = value.labels().and_then(Value::as_object);
-    map.into_iter()
-        .flat_map(|m| m.iter())
-        .map(|(k, v)| (k.clone(), Str::from(v.as_str().unwrap_or_default())))
-        .collect()
+    let entries = map.into_iter().flat_map(|m| m.iter());
+    entries.flat_map(|(k, v)| [k.clone(), Str::from(v.as_str().unwrap_or_default())])
 }
 
 /// The bytes to store for a tree: without what the key and the commit say.
@@ -249,7 +256,8 @@ pub(crate) fn encode(object: &Value) -> Bytes {
         }
     }
     out.push(b'}');
-    out.into()
+    // These bytes stay for as long as the object is as it is.
+    out.into_boxed_slice().into()
 }
 
 /// A record of the store as a tree.

@@ -60,7 +60,10 @@ impl Registry {
         let mut record = self.store().get(&key, None).await.map_err(failure::store)?;
         for _ in 0..TRIES {
             let Some(found) = record else {
-                match self.create_by_update(call, resource, aim, change).await {
+                match self
+                    .create_by_update(call, resource, aim, &key, change)
+                    .await
+                {
                     // Somebody else made it in the meantime.
                     Err(status) if status.reason == Reason::AlreadyExists => {
                         let made = self.store().get(&key, None).await;
@@ -90,16 +93,29 @@ impl Registry {
         call: &Call<'_>,
         resource: &Resource,
         aim: Aim<'_>,
+        key: &Bytes,
         change: &dyn Change,
     ) -> Result<Written, Status> {
+        let of = resource.card().group_resource();
         let may = aim.door == Door::Main && (aim.may_create || resource.kind.creates_on_update());
-        if !may {
-            return Err(Status::not_found(
-                &resource.card().group_resource(),
-                aim.name,
-            ));
+        if !may && aim.owns_fields {
+            return Err(Status::not_found(&of, aim.name));
         }
         let mut object = change.apply(None)?;
+        // Who means a certain object does not mean one that is yet to be made.
+        match object.uid() {
+            "" => {}
+            uid if aim.owns_fields => {
+                let why = format!(
+                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                );
+                return Err(Status::conflict(&of, aim.name, why));
+            }
+            uid => return Err(Status::conflict(&of, aim.name, other_uid(key, uid, ""))),
+        }
+        if !may {
+            return Err(Status::not_found(&of, aim.name));
+        }
         object.metadata_mut().remove("resourceVersion");
         self.create(call, resource, aim.namespace, object).await
     }
@@ -116,7 +132,7 @@ impl Registry {
         let card = resource.card();
         let old = written::serve(resource, written::read(resource, record)?);
         let mut object = change.apply(Some(&old))?;
-        let insists = check_version(resource, aim.name, &object, &old)?;
+        let insists = check_version(resource, aim.name, key, &object, &old)?;
         if !insists {
             let version = old.resource_version();
             object.metadata_mut().insert("resourceVersion", version);
@@ -325,10 +341,19 @@ fn request<'a>(
     }
 }
 
+/// Follows apiserver's pkg/storage/errors.go, NewInvalidObjError.
+fn other_uid(key: &Bytes, wanted: &str, found: &str) -> String {
+    let key = String::from_utf8_lossy(key);
+    format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+    )
+}
+
 /// Whether the client insists on a version, and whether it is this one.
 fn check_version(
     resource: &Resource,
     name: &str,
+    key: &Bytes,
     object: &Value,
     old: &Value,
 ) -> Result<bool, Status> {
@@ -350,10 +375,7 @@ fn check_version(
     }
     let uid = object.uid();
     if !uid.is_empty() && uid != old.uid() {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            old.uid()
-        );
+        let why = other_uid(key, uid, old.uid());
         return Err(Status::conflict(&card.group_resource(), name, why));
     }
     Ok(insists)
@@ -438,10 +460,9 @@ fn copy_metadata(object: &mut Value, old: &Value, key: &str) {
     };
 }
 
-/// `metadata.generation` counts changes of what the client desires; where a
-/// pod is placed is the scheduler's word and counts as none.
+/// `metadata.generation` counts changes of what the client desires.
 fn count_generation(resource: &Resource, object: &mut Value, old: &Value, door: Door) {
-    if !resource.card().generation || matches!(door, Door::Status | Door::Other("binding")) {
+    if !resource.card().generation || door == Door::Status {
         return;
     }
     let desired = |v: &Value| {

@@ -138,6 +138,11 @@ impl SimulatedDisk {
         state.cut_after = Some(state.operations + operations);
     }
 
+    /// Takes back a cut that has not come yet.
+    pub fn keep_power(&self) {
+        self.state().cut_after = None;
+    }
+
     /// Whether the power was cut since the disk was made, and how often.
     pub fn boots(&self) -> u64 {
         self.state().boot

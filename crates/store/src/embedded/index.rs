@@ -16,7 +16,8 @@ use crate::{Change, Event, Record, Revision, Span};
 pub(super) struct Index {
     pub(super) revision: Revision,
     pub(super) compacted: Revision,
-    keys: BTreeMap<Bytes, Slot>,
+    /// Boxed, because the nodes of a tree that grows at its end are half empty.
+    keys: BTreeMap<Bytes, Box<Slot>>,
     live: usize,
     live_bytes: u64,
     /// Each commit that replaced or deleted a version, in order, so that
@@ -254,8 +255,10 @@ impl Index {
                 .end
                 .as_deref()
                 .map_or(Bound::Unbounded, Bound::Excluded);
-            self.keys
-                .range::<[u8], _>((Bound::Included(&*span.start), end))
+            let slots = self
+                .keys
+                .range::<[u8], _>((Bound::Included(&*span.start), end));
+            slots.map(|(key, slot)| (key, &**slot))
         })
     }
 

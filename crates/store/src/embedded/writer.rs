@@ -28,6 +28,8 @@ use crate::{
 
 /// How many requests are taken from the queue at once.
 const REQUESTS: usize = 2048;
+/// How often the writer steps back for those who are about to ask.
+const STEPS_BACK: usize = 16;
 /// A batch is cut where its transactions exceed this.
 const BATCH_BYTES: usize = 4 << 20;
 /// How many versions are forgotten between batches.
@@ -133,14 +135,36 @@ impl Writer {
     /// Waits for requests, unless there is other work.
     async fn take(&mut self, requests: &mut Vec<Request>) -> usize {
         if !self.forgetting {
-            return self.receiver.recv_many(requests, REQUESTS).await;
+            self.receiver.recv_many(requests, REQUESTS).await;
+            if self.shared.disk.blocks() {
+                self.gather(requests);
+            }
         }
+        self.take_waiting(requests);
+        requests.len()
+    }
+
+    /// Steps back as long as more requests come: a batch of many costs hardly
+    /// more than one of few, and the writer, which has slept, is put before
+    /// those who are still preparing theirs. Where processors are idle this
+    /// takes no time.
+    fn gather(&mut self, requests: &mut Vec<Request>) {
+        for _ in 0..STEPS_BACK {
+            let before = requests.len();
+            std::thread::yield_now();
+            self.take_waiting(requests);
+            if requests.len() == before {
+                break;
+            }
+        }
+    }
+
+    fn take_waiting(&mut self, requests: &mut Vec<Request>) {
         while requests.len() < REQUESTS
             && let Ok(request) = self.receiver.try_recv()
         {
             requests.push(request);
         }
-        requests.len()
     }
 
     /// Serves the first requests; returns whom to tell if one was to close.

@@ -1,6 +1,6 @@
 //! Measures the store on this machine's disk and prints medians.
 //!
-//! `cargo run --release -p store --example bench [DIR]`
+//! `cargo run --release -p store --example durable_writes [DIR]`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 

@@ -1,0 +1,45 @@
+//! Rewrite: read, change, compare and swap, and nothing else. It is for what the
+//! server itself writes into an object because of a request that was about
+//! something else, such as a binding: that request was admitted and checked, and
+//! what it brings about has no owner among the managers of fields.
+//!
+//! Follows GuaranteedUpdate of k8s.io/apiserver/pkg/storage/etcd3/store.go.
+
+use crate::registry::{Registry, Resource};
+use crate::update::overtaken;
+use crate::{Call, failure, keys, written};
+use meta::{Status, Value};
+use store::{Outcome, Txn};
+
+impl Registry {
+    /// Changes an object in its stored form, again whenever somebody else was
+    /// faster. `change` leaves it as valid as it was.
+    pub async fn rewrite(
+        &self,
+        call: &Call<'_>,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        change: &(dyn Fn(&mut Value) -> Result<(), Status> + Sync),
+    ) -> Result<(), Status> {
+        let key = keys::key(&resource.prefix, namespace, name);
+        let mut record = self.store().get(&key, None).await.map_err(failure::store)?;
+        loop {
+            let Some(found) = record else {
+                return Err(Status::not_found(&resource.card().group_resource(), name));
+            };
+            let mut object = written::read(resource, &found)?;
+            change(&mut object)?;
+            let bytes = written::bytes(resource, &mut object);
+            if call.dry_run || bytes == found.value {
+                return Ok(());
+            }
+            let txn = Txn::default().unchanged(key.clone(), found.modified);
+            let txn = txn.put_for(key.clone(), bytes, resource.hub().ttl());
+            match self.store().txn(txn).await.map_err(failure::store)? {
+                Outcome::Committed(_) => return Ok(()),
+                Outcome::Conflict(conflict) => record = overtaken(self, conflict, &key).await?,
+            }
+        }
+    }
+}
