@@ -19,6 +19,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// Follows client-go's dialer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Makes connections to one server.
 #[derive(Clone)]
 pub(super) struct Connector {
-    tls: Option<tokio_rustls::TlsConnector>,
+    tls: Option<Arc<ClientConfig>>,
     server_name: Option<ServerName<'static>>,
 }
 
@@ -38,11 +39,23 @@ impl Connector {
             let bad = |_| HttpConfigError::ServerName { name: name.clone() };
             ServerName::try_from(name.clone()).map_err(bad)
         });
-        let tls = tls.map(|tls| tokio_rustls::TlsConnector::from(Arc::new(tls)));
         Ok(Self {
-            tls,
+            tls: tls.map(Arc::new),
             server_name: server_name.transpose()?,
         })
+    }
+
+    /// The same for connections that are to be upgraded, which HTTP/2 cannot be.
+    pub(super) fn without_http2(mut self) -> Self {
+        if let Some(tls) = &mut self.tls {
+            Arc::make_mut(tls).alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        self
+    }
+
+    /// Makes a connection.
+    pub(super) async fn dial(&self, uri: Uri) -> Result<Stream, BoxError> {
+        tokio::time::timeout(CONNECT_TIMEOUT, self.clone().connect(uri)).await?
     }
 
     async fn connect(self, uri: Uri) -> Result<Stream, BoxError> {
@@ -65,7 +78,7 @@ impl Connector {
             Some(name) => name,
             None => ServerName::try_from(host)?,
         };
-        let stream = tls.connect(name, tcp).await?;
+        let stream = TlsConnector::from(tls).connect(name, tcp).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Stream {
             io: TokioIo::new(Box::new(stream)),
@@ -84,8 +97,8 @@ impl tower::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connect = self.clone().connect(uri);
-        Box::pin(async move { tokio::time::timeout(CONNECT_TIMEOUT, connect).await? })
+        let connector = self.clone();
+        Box::pin(async move { connector.dial(uri).await })
     }
 }
 

@@ -5,9 +5,11 @@ mod config;
 mod connect;
 mod credentials;
 mod kubeconfig;
+mod upgrade;
 
 pub use config::{HttpConfig, HttpConfigError, Pem, Token};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
+pub use upgrade::Upgrade;
 
 use crate::transport::{Body, Request, Response, Transport, TransportError};
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use std::time::Duration;
 /// A connection pool to one API server.
 pub struct HttpTransport {
     client: legacy::Client<Connector, Full<Bytes>>,
+    upgrades: Connector,
     scheme: http::uri::Scheme,
     authority: http::uri::Authority,
     prefix: String,
@@ -35,6 +38,7 @@ impl HttpTransport {
     pub fn new(config: &HttpConfig, clock: stdx::Clock) -> Result<Self, HttpConfigError> {
         let (scheme, authority, prefix) = config.address()?;
         let connector = Connector::new(config)?;
+        let upgrades = connector.clone().without_http2();
         // Follows client-go's HTTP/2 health check: a ping after 30 s of silence, 15 s for its answer.
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -46,6 +50,7 @@ impl HttpTransport {
         let bearer = config.token.clone().map(|token| Bearer::new(token, clock));
         Ok(Self {
             client,
+            upgrades,
             scheme,
             authority,
             prefix,
@@ -67,7 +72,9 @@ impl HttpTransport {
         *formed.method_mut() = request.method.clone();
         *formed.uri_mut() = uri.build().map_err(form)?;
         *formed.headers_mut() = request.headers;
-        if let Some(bearer) = &self.bearer {
+        if let Some(bearer) = &self.bearer
+            && !formed.headers().contains_key(AUTHORIZATION)
+        {
             formed.headers_mut().insert(AUTHORIZATION, bearer.header()?);
         }
         Ok(formed)
@@ -79,11 +86,7 @@ impl Transport for HttpTransport {
     async fn call(&self, request: Request) -> Result<Response, TransportError> {
         // What may have no end comes in pieces.
         let is_watch = request.path.contains("watch=true") || request.path.contains("follow=true");
-        let response = self
-            .client
-            .request(self.form(request)?)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let response = self.open(request).await?;
         let (head, body) = response.into_parts();
         let body = if is_watch {
             pieces(body)
@@ -99,6 +102,22 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
+    /// The same as a call, but the answer comes in pieces whatever it is.
+    pub async fn relay(&self, request: Request) -> Result<Response, TransportError> {
+        let (head, body) = self.open(request).await?.into_parts();
+        Ok(Response {
+            status: head.status,
+            headers: head.headers,
+            body: pieces(body),
+        })
+    }
+
+    async fn open(&self, request: Request) -> Result<http::Response<Incoming>, TransportError> {
+        let request = self.form(request)?;
+        let response = self.client.request(request).await;
+        response.map_err(|error| self.failed(error))
+    }
+
     fn failed(&self, error: legacy::Error) -> TransportError {
         let address = self.authority.to_string();
         if error.is_connect() {

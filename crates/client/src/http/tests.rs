@@ -17,8 +17,11 @@ use typed::api::core::v1::{ConfigMap, Pod};
 
 /// Answers with what it saw: the path as the object's name, HTTP version and token as labels.
 async fn answer(
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    if request.headers().contains_key(http::header::UPGRADE) {
+        return Ok(echo(&mut request));
+    }
     let path = request.uri().path().replace('/', ".");
     let token = request
         .headers()
@@ -45,6 +48,26 @@ async fn answer(
     Ok(http::Response::new(Full::from(object.to_string())))
 }
 
+/// Speaks "echo" from now on, after a word about the HTTP version that was spoken before.
+fn echo(request: &mut http::Request<Incoming>) -> http::Response<Full<Bytes>> {
+    let (version, upgrade) = (request.version(), hyper::upgrade::on(request));
+    tokio::spawn(async move {
+        let mut io = TokioIo::new(upgrade.await.unwrap());
+        let greeting = format!("{version:?}");
+        tokio::io::AsyncWriteExt::write_all(&mut io, greeting.as_bytes())
+            .await
+            .unwrap();
+        let (mut reader, mut writer) = tokio::io::split(io);
+        tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+    });
+    http::Response::builder()
+        .status(101)
+        .header(http::header::CONNECTION, "Upgrade")
+        .header(http::header::UPGRADE, "echo")
+        .body(Full::default())
+        .unwrap()
+}
+
 async fn serve(tls: Option<TlsAcceptor>) -> (u16, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -56,14 +79,17 @@ async fn serve(tls: Option<TlsAcceptor>) -> (u16, tokio::task::JoinHandle<()>) {
                 match tls {
                     None => drop(
                         builder
-                            .serve_connection(TokioIo::new(tcp), service_fn(answer))
+                            .serve_connection_with_upgrades(TokioIo::new(tcp), service_fn(answer))
                             .await,
                     ),
                     Some(tls) => {
                         if let Ok(stream) = tls.accept(tcp).await {
                             drop(
                                 builder
-                                    .serve_connection(TokioIo::new(stream), service_fn(answer))
+                                    .serve_connection_with_upgrades(
+                                        TokioIo::new(stream),
+                                        service_fn(answer),
+                                    )
                                     .await,
                             );
                         }
@@ -192,6 +218,8 @@ async fn tls_with_a_client_certificate_speaks_http2() {
         .unwrap();
     assert_eq!(watch.try_collect::<Vec<_>>().await.unwrap().len(), 2);
 
+    upgrades(&HttpTransport::new(&config, stdx::Clock::system()).unwrap()).await;
+
     let stranger = HttpConfig {
         ca: Some(Pem::Data(Authority::new().0.pem().into_bytes())),
         ..config.clone()
@@ -226,6 +254,34 @@ async fn tls_with_a_client_certificate_speaks_http2() {
             .is_ok()
     );
     server.abort();
+}
+
+/// Connections are upgraded over HTTP/1.1, also where others speak HTTP/2.
+async fn upgrades(transport: &HttpTransport) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut asked = Request {
+        path: "/a".into(),
+        ..Request::default()
+    };
+    let headers = &mut asked.headers;
+    headers.insert(http::header::CONNECTION, "Upgrade".parse().unwrap());
+    headers.insert(http::header::UPGRADE, "echo".parse().unwrap());
+    let Upgrade::Switched(answer, mut io) = transport.upgrade(asked).await.unwrap() else {
+        panic!("refused");
+    };
+    assert_eq!(answer[http::header::UPGRADE], "echo");
+    io.write_all(b" hello").await.unwrap();
+    let mut heard = [0; 14];
+    io.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"HTTP/1.1 hello");
+    let plain = Request {
+        path: "/missing".into(),
+        ..Request::default()
+    };
+    match transport.upgrade(plain).await.unwrap() {
+        Upgrade::Refused(response) => assert_eq!(response.status, 404),
+        Upgrade::Switched(..) => panic!("nobody asked for it"),
+    }
 }
 
 #[test]
