@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use stdx::Rng;
 
+use crate::class::Classes;
 use crate::cluster::{Cluster, NodeId};
 use crate::diagnosis::Diagnosis;
 use crate::framework::{Framework, PluginSet, PreFiltered, Rejected};
@@ -32,6 +33,7 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct Search {
     next_start: usize,
+    classes: Classes,
     feasible: Vec<NodeId>,
     rejected: Vec<Rejected>,
     totals: Vec<i64>,
@@ -85,7 +87,8 @@ impl Search {
             }
             [node] => Outcome::Node(node),
             _ => {
-                framework.run_score(cluster, pod, &self.feasible, &mut self.totals);
+                let class = self.classes.of(&pod.shape);
+                framework.run_score(class, cluster, pod, &self.feasible, &mut self.totals);
                 Outcome::Node(self.select(rng))
             }
         }
@@ -103,6 +106,7 @@ impl Search {
         self.feasible.clear();
         self.rejected.clear();
         let enough = feasible_nodes_to_find(percentage, nodes.len());
+        let class = self.classes.of(&pod.shape);
         let start = if nodes.is_empty() {
             0
         } else {
@@ -112,7 +116,7 @@ impl Search {
             if self.feasible.len() >= enough {
                 break;
             }
-            match framework.run_filter(cluster, pod, node) {
+            match framework.run_filter_of_class(class, cluster, pod, node) {
                 Ok(()) => self.feasible.push(node),
                 Err(rejected) => self.rejected.push(rejected),
             }
@@ -123,20 +127,12 @@ impl Search {
 
     /// One of the best, each as likely as the other.
     fn select(&self, rng: &Rng) -> NodeId {
-        let mut best = self.feasible[0];
-        let mut best_score = self.totals[0];
-        let mut equals = 1;
-        for (node, &score) in self.feasible.iter().zip(&self.totals).skip(1) {
-            if score > best_score {
-                (best, best_score, equals) = (*node, score, 1);
-            } else if score == best_score {
-                equals += 1;
-                if rng.below(equals) == 0 {
-                    best = *node;
-                }
-            }
-        }
-        best
+        let best = self.totals.iter().max();
+        let scored = self.feasible.iter().zip(&self.totals);
+        let mut best = scored.filter(|(_, total)| Some(*total) == best);
+        let count = best.clone().count() as u64;
+        let chosen = best.nth(rng.below(count) as usize);
+        chosen.map_or(self.feasible[0], |(node, _)| *node)
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use crate::class::Class;
 use crate::cluster::{Cluster, NodeId};
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, Events};
@@ -92,6 +93,12 @@ pub trait Plugin: Send {
         String::new()
     }
 
+    /// Whether `filter` looks at the node, its pods and the pod's shape alone: then
+    /// its word is kept for the next pod of that shape, see [`crate::class`].
+    fn filters_by_node(&self) -> bool {
+        false
+    }
+
     /// Looks at the nodes that fit; whether there is anything to score.
     fn pre_score(
         &mut self,
@@ -104,6 +111,12 @@ pub trait Plugin: Send {
 
     /// Scores all nodes that fit.
     fn score(&self, _cluster: &Cluster, _pod: &PodInfo, _nodes: &[NodeId], _scores: &mut [i64]) {}
+
+    /// Whether `score` looks at the node, its pods and the pod's shape alone, and
+    /// `normalize` does nothing: then scores are kept likewise.
+    fn scores_by_node(&self) -> bool {
+        false
+    }
 
     /// Brings scores into 0 to [`MAX_NODE_SCORE`].
     fn normalize(&self, _scores: &mut [i64]) {}
@@ -186,8 +199,12 @@ pub struct Framework {
     events: Vec<Events>,
     /// The plugins that filter and score the pod at hand.
     filtering: Vec<PluginIndex>,
+    /// How many of the filtering ones stand first that filter by node.
+    filtering_by_node: usize,
     scoring: Vec<PluginIndex>,
     scores: Vec<i64>,
+    /// Nodes whose score of their own is not known.
+    unknown: Vec<NodeId>,
 }
 
 impl Framework {
@@ -208,8 +225,10 @@ impl Framework {
             weights: config.plugins.iter().map(|(_, weight)| *weight).collect(),
             plugins,
             filtering: Vec::new(),
+            filtering_by_node: 0,
             scoring: Vec::new(),
             scores: Vec::new(),
+            unknown: Vec::new(),
         })
     }
 
@@ -274,6 +293,9 @@ impl Framework {
                 only = Some(common);
             }
         }
+        let mut filtering = self.filtering.iter();
+        let others = filtering.position(|plugin| !self.plugins[*plugin].filters_by_node());
+        self.filtering_by_node = others.unwrap_or(self.filtering.len());
         match (rejected, only) {
             (Some(rejected), _) => rejected,
             (None, Some(nodes)) => PreFiltered::Only(nodes, naming),
@@ -288,7 +310,32 @@ impl Framework {
         pod: &PodInfo,
         node: NodeId,
     ) -> Result<(), Rejected> {
-        for &plugin in &self.filtering {
+        self.ask(&self.filtering, cluster, pod, node)
+    }
+
+    /// The same with what is known of the pod's class. As the first plugin that
+    /// rejects a node is the one that counts, only what the plugins say that
+    /// stand before all others is kept.
+    pub fn run_filter_of_class(
+        &self,
+        class: &mut Class,
+        cluster: &Cluster,
+        pod: &PodInfo,
+        node: NodeId,
+    ) -> Result<(), Rejected> {
+        let (by_node, others) = self.filtering.split_at(self.filtering_by_node);
+        class.verdict(cluster, node, || self.ask(by_node, cluster, pod, node))?;
+        self.ask(others, cluster, pod, node)
+    }
+
+    fn ask(
+        &self,
+        plugins: &[PluginIndex],
+        cluster: &Cluster,
+        pod: &PodInfo,
+        node: NodeId,
+    ) -> Result<(), Rejected> {
+        for &plugin in plugins {
             if let Some(rejection) = self.plugins[plugin].filter(cluster, pod, node) {
                 return Err(Rejected {
                     node,
@@ -311,21 +358,26 @@ impl Framework {
         numbers.map(move |number| self.plugins[plugin].reason(pod, number))
     }
 
-    /// The sum of all plugins' weighted scores, for each node.
+    /// The sum of all plugins' weighted scores, for each node that fits.
     pub fn run_score(
         &mut self,
+        class: &mut Class,
         cluster: &mut Cluster,
         pod: &Arc<PodInfo>,
         nodes: &[NodeId],
         totals: &mut Vec<i64>,
     ) {
+        self.run_pre_score(cluster, pod, nodes);
+        self.score_unknown(class, cluster, pod, nodes);
         totals.clear();
-        totals.resize(nodes.len(), 0);
-        self.each_score(cluster, pod, nodes, |_, scores| {
-            for (total, score) in totals.iter_mut().zip(scores) {
-                *total += score;
+        totals.extend(nodes.iter().map(|node| class.score(*node).unwrap_or(0)));
+        for index in 0..self.scoring.len() {
+            let plugin = self.scoring[index];
+            if !self.plugins[plugin].scores_by_node() {
+                self.run_plugin_score(plugin, cluster, pod, nodes);
+                add(totals, &self.scores);
             }
-        });
+        }
     }
 
     /// Each scoring plugin's weighted scores of the nodes.
@@ -336,22 +388,64 @@ impl Framework {
         nodes: &[NodeId],
         mut take: impl FnMut(PluginIndex, &[i64]),
     ) {
+        self.run_pre_score(cluster, pod, nodes);
+        for index in 0..self.scoring.len() {
+            let plugin = self.scoring[index];
+            self.run_plugin_score(plugin, cluster, pod, nodes);
+            take(plugin, &self.scores);
+        }
+    }
+
+    /// Asks which plugins have anything to score.
+    fn run_pre_score(&mut self, cluster: &mut Cluster, pod: &Arc<PodInfo>, nodes: &[NodeId]) {
         self.scoring.clear();
         for (index, plugin) in self.plugins.iter_mut().enumerate() {
             if self.weights[index] != 0 && plugin.pre_score(cluster, pod, nodes) {
                 self.scoring.push(index);
             }
         }
-        for &index in &self.scoring {
-            self.scores.clear();
-            self.scores.resize(nodes.len(), 0);
-            let plugin = &self.plugins[index];
-            plugin.score(cluster, pod, nodes, &mut self.scores);
-            plugin.normalize(&mut self.scores);
-            let weight = self.weights[index];
-            self.scores.iter_mut().for_each(|score| *score *= weight);
-            take(index, &self.scores);
+    }
+
+    /// Has the class know the score of each node by itself.
+    fn score_unknown(
+        &mut self,
+        class: &mut Class,
+        cluster: &Cluster,
+        pod: &PodInfo,
+        nodes: &[NodeId],
+    ) {
+        let mut unknown = std::mem::take(&mut self.unknown);
+        unknown.clear();
+        unknown.extend(nodes.iter().filter(|node| class.score(**node).is_none()));
+        let mut sums = vec![0; unknown.len()];
+        for index in 0..self.scoring.len() {
+            let plugin = self.scoring[index];
+            if self.plugins[plugin].scores_by_node() {
+                self.run_plugin_score(plugin, cluster, pod, &unknown);
+                add(&mut sums, &self.scores);
+            }
         }
+        for (node, sum) in unknown.iter().zip(sums) {
+            class.keep_score(*node, sum);
+        }
+        self.unknown = unknown;
+    }
+
+    /// One plugin's weighted scores, into `self.scores`.
+    fn run_plugin_score(
+        &mut self,
+        plugin: PluginIndex,
+        cluster: &Cluster,
+        pod: &PodInfo,
+        nodes: &[NodeId],
+    ) {
+        self.scores.clear();
+        self.scores.resize(nodes.len(), 0);
+        let weight = self.weights[plugin];
+        let plugin = &self.plugins[plugin];
+        plugin.score(cluster, pod, nodes, &mut self.scores);
+        plugin.normalize(&mut self.scores);
+        self.scores.iter_mut().for_each(|score| *score *= weight);
     }
 
     /// The plugins that have an ear for an event.
@@ -393,6 +487,12 @@ impl Framework {
             message: format!("node(s) didn't satisfy plugin(s) [{names}] simultaneously"),
             plugins,
         }
+    }
+}
+
+fn add(totals: &mut [i64], scores: &[i64]) {
+    for (total, score) in totals.iter_mut().zip(scores) {
+        *total += score;
     }
 }
 

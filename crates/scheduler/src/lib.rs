@@ -20,6 +20,7 @@
 //! - Claims to volumes and devices, and groups of pods, are refused by name.
 
 mod affinity;
+mod class;
 mod cluster;
 mod config;
 mod cycle;
@@ -45,7 +46,7 @@ mod testing;
 
 pub use config::{Config, ConfigError, ScoringKind, ScoringStrategy};
 pub use explain::{Explanation, NodeVerdict};
-pub use pod::{PodError, PodInfo};
+pub use pod::{PodError, PodInfo, PodReader};
 pub use queue::Pending;
 pub use resources::{DEFAULT_MEMORY, DEFAULT_MILLI_CPU, PodResources, QuantityError, Resources};
 pub use run::{Handle, Runner};

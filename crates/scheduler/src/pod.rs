@@ -3,7 +3,7 @@
 //! What pods of one template have in common is a [`Shape`], of which there is
 //! one copy; a pod itself is little more than its names.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use typed::api::core::v1 as core;
 use typed::{Typed, controller_of};
@@ -92,9 +92,15 @@ pub enum PodError {
     },
 }
 
-/// Reads pods and keeps what they have in common.
-#[derive(Debug, Default)]
+/// Reads pods and keeps what they have in common. Clones keep it together.
+#[derive(Clone, Debug, Default)]
 pub struct PodReader {
+    common: Arc<Mutex<Common>>,
+}
+
+/// One copy of all that several pods have.
+#[derive(Debug, Default)]
+struct Common {
     labels: Shared<Labels>,
     shapes: Shared<Shape>,
     names: Names,
@@ -102,11 +108,16 @@ pub struct PodReader {
 
 impl PodReader {
     /// Reads a pod.
-    pub fn read(&mut self, pod: &core::Pod) -> Result<PodInfo, PodError> {
-        let labels = self
-            .labels
-            .share(Labels::from_map(pod.metadata.labels.as_ref()));
-        let shape = self.shapes.share(Shape::of(pod, &labels)?);
+    pub fn read(&self, pod: &core::Pod) -> Result<PodInfo, PodError> {
+        let labels = Labels::from_map(pod.metadata.labels.as_ref());
+        let shape = Shape::of(pod, &labels)?;
+        let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(common.keep(pod, labels, shape))
+    }
+}
+
+impl Common {
+    fn keep(&mut self, pod: &core::Pod, labels: Labels, shape: Shape) -> PodInfo {
         let spec = pod.spec.as_ref();
         let phase = pod
             .status
@@ -120,12 +131,12 @@ impl PodReader {
             "" => pod.key().into(),
             uid => uid.into(),
         };
-        Ok(PodInfo {
+        PodInfo {
             namespace: self.names.share(pod.namespace()),
             name: pod.name().into(),
             uid,
-            labels,
-            shape,
+            labels: self.labels.share(labels),
+            shape: self.shapes.share(shape),
             node_name: node_name
                 .filter(|name| !name.is_empty())
                 .map(|name| self.names.share(name)),
@@ -133,7 +144,7 @@ impl PodReader {
             scheduler_name: self.names.share(scheduler.unwrap_or("default-scheduler")),
             terminating: pod.is_deleting(),
             finished: matches!(phase, Some("Succeeded" | "Failed")),
-        })
+        }
     }
 }
 
@@ -321,7 +332,7 @@ mod tests {
 
     #[test]
     fn pods_of_one_template_share_their_shape() {
-        let mut reader = PodReader::default();
+        let reader = PodReader::default();
         let a = pod("a").label("app", "web").container("cpu=1").build();
         let b = pod("b").label("app", "web").container("cpu=1").build();
         let c = pod("c").label("app", "web").container("cpu=2").build();
@@ -345,7 +356,7 @@ mod tests {
 
     #[test]
     fn claims_of_volumes_are_named() {
-        let mut reader = PodReader::default();
+        let reader = PodReader::default();
         let pod = reader.read(&pod("a").claim("data").build()).unwrap();
         assert_eq!(&*pod.shape.volume_claims, ["data".into()]);
     }

@@ -9,6 +9,7 @@
 
 mod bind;
 mod feed;
+mod pods;
 mod report;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ use crate::queue::Pending;
 use crate::scheduler::{Attempts, Decision, Scheduler};
 use bind::{Binder, Binding};
 use feed::Caches;
+use pods::CachedPod;
 use report::{Report, Reporter, Reports, SCHEDULING_GATED, UNSCHEDULABLE};
 
 /// Bindings under way at once. The store commits many writers together, so
@@ -74,11 +76,11 @@ impl Runner {
     /// what the server has.
     pub fn start(self) -> Result<Handle, ConfigError> {
         let scheduler = Scheduler::new(&self.config, self.clock.clone(), self.rng.fork())?;
+        let caches = Caches::of(&self.factory, scheduler.reader());
         let core = Arc::new(Core {
             scheduler: Mutex::new(scheduler),
             wake: Notify::new(),
         });
-        let caches = Caches::of(&self.factory);
         caches.feed(&core);
         let recorder = self.recorder();
         let reports = self.reporters(&recorder, &caches.pods.store());
@@ -109,7 +111,7 @@ impl Runner {
         recorder
     }
 
-    fn reporters(&self, recorder: &SeriesRecorder, pods: &Store<Pod>) -> Reports {
+    fn reporters(&self, recorder: &SeriesRecorder, pods: &Store<CachedPod>) -> Reports {
         let reporter = |number: usize| {
             let (sender, mut queue) = mpsc::channel::<Report>(REPORTS_QUEUED);
             let reporter = Reporter {

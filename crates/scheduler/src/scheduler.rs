@@ -135,7 +135,13 @@ impl Scheduler {
 
     /// A pod changed.
     pub fn pod_updated(&mut self, pod: &Pod) -> Result<(), PodError> {
-        let pod = Arc::new(self.reader.read(pod)?);
+        let pod = self.reader.read(pod)?;
+        self.pod_seen(Arc::new(pod));
+        Ok(())
+    }
+
+    /// A pod came or changed that was read by this scheduler's reader.
+    pub fn pod_seen(&mut self, pod: Arc<PodInfo>) {
         if pod.finished {
             self.pod_gone(&pod.uid);
         } else if pod.node_name.is_some() {
@@ -143,7 +149,11 @@ impl Scheduler {
         } else {
             self.pod_waits(pod);
         }
-        Ok(())
+    }
+
+    /// What reads pods for [`Scheduler::pod_seen`].
+    pub fn reader(&self) -> PodReader {
+        self.reader.clone()
     }
 
     /// A pod left.

@@ -1,15 +1,16 @@
 //! What events built up must equal what is built at once: after random events,
 //! a scheduler that lived through them and one that is told only of the outcome
-//! say the same of every node, for pods with every kind of constraint.
+//! say the same of every node, for pods with every kind of constraint; and a pod
+//! goes to one of the nodes that are the best for it.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test fails by panicking, as the test itself does"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use scheduler::{Config, Decision, Scheduler};
+use scheduler::{Config, Decision, Explanation, NodeVerdict, Scheduler};
 use stdx::{Clock, Rng};
 use typed::api::core::v1::{
     Affinity, Container, ContainerImage, ContainerPort, Namespace, Node, NodeSpec, NodeStatus, Pod,
@@ -211,11 +212,26 @@ impl World {
                 scheduler.node_deleted(&name);
                 self.nodes.remove(&name);
             }
-            3..=6 => self.place(random, scheduler, random.pod(number)),
+            3..=6 => self.place(random, scheduler, self.pod(random, number)),
             7 => self.change_pod(random, scheduler),
             8 => self.remove_pod(random, scheduler),
             _ => self.change_namespace(random, scheduler),
         }
+    }
+
+    /// A new pod, as often as not of a template that others came from: what was
+    /// found out about those is used for it.
+    fn pod(&self, random: &Random, number: u64) -> Pod {
+        let mut pod = random.pod(number);
+        let others: Vec<&Pod> = self.pods.values().collect();
+        if !others.is_empty() && random.chance(50) {
+            let other = *random.one(&others);
+            pod.metadata.namespace = other.metadata.namespace.clone();
+            pod.metadata.labels = other.metadata.labels.clone();
+            pod.spec = other.spec.clone();
+            pod.spec.as_mut().unwrap().node_name = None;
+        }
+        pod
     }
 
     /// A pod comes, and the decision about it is carried out.
@@ -228,9 +244,18 @@ impl World {
             self.pods.insert(pod.metadata.uid.clone().unwrap(), pod);
             return;
         }
+        let best = best_nodes(scheduler.explain(&pod).unwrap());
         scheduler.pod_added(&pod).unwrap();
+        let mut is_first = true;
         loop {
-            match scheduler.next_decision() {
+            let decision = scheduler.next_decision();
+            if let Decision::Bind { pod: info, node } = &decision
+                && std::mem::take(&mut is_first)
+                && Some(info.uid()) == pod.metadata.uid.as_deref()
+            {
+                assert!(best.contains(&**node), "{node} is none of {best:?}");
+            }
+            match decision {
                 Decision::Bind { pod: info, node } if random.chance(10) => {
                     let _ = node;
                     scheduler.bind_failed(info.uid());
@@ -321,6 +346,17 @@ impl World {
         }
         scheduler
     }
+}
+
+/// The nodes that a pod may go to: those that fit and have the best score.
+fn best_nodes(explanation: Explanation) -> BTreeSet<String> {
+    let fitting = explanation.nodes.into_iter();
+    let fitting: Vec<_> = fitting.filter(|node| node.rejected.is_none()).collect();
+    let best = fitting.iter().map(NodeVerdict::total).max();
+    let best = fitting
+        .into_iter()
+        .filter(|node| Some(node.total()) == best);
+    best.map(|node| node.node).collect()
 }
 
 fn new_scheduler() -> Scheduler {

@@ -64,6 +64,10 @@ pub struct Cluster {
     priorities: BTreeMap<i32, usize>,
     traits: Traits,
     hard_affinity_weight: i64,
+    /// How often anything of a node or its pods changed, and by node the number
+    /// of its last change.
+    changes: u64,
+    last_changes: Vec<u64>,
 }
 
 /// How many nodes have what keeps pods away, so that plugins can stand aside
@@ -161,6 +165,12 @@ impl Cluster {
     /// The pods of a node.
     pub fn pods_on(&self, id: NodeId) -> &[Arc<PodInfo>] {
         self.slots.get(id.index()).map_or(&[], |slot| &slot.pods)
+    }
+
+    /// The number of the last change of a node or its pods. Numbers rise, and are
+    /// those of one node only, even if another has its place later.
+    pub fn last_change(&self, id: NodeId) -> u64 {
+        self.last_changes[id.index()]
     }
 
     /// A pod that has its node.
@@ -318,6 +328,7 @@ impl Cluster {
             }
             None => {
                 self.slots.push(slot);
+                self.last_changes.push(0);
                 NodeId((self.slots.len() - 1) as u32)
             }
         };
@@ -335,6 +346,7 @@ impl Cluster {
     }
 
     fn node_changed(&mut self, id: NodeId, old: Option<&NodeInfo>, new: Option<&NodeInfo>) {
+        self.note_change(id);
         self.capacity.set(id, new);
         self.images.set(id, old, new);
         if old.map(NodeInfo::labels) != new.map(NodeInfo::labels) {
@@ -349,7 +361,13 @@ impl Cluster {
         }
     }
 
+    fn note_change(&mut self, id: NodeId) {
+        self.changes += 1;
+        self.last_changes[id.index()] = self.changes;
+    }
+
     fn account(&mut self, pod: &PodInfo, id: NodeId, sign: i64) {
+        self.note_change(id);
         self.capacity.account(id, &pod.shape, sign);
         let priority = pod.priority();
         let count = self.priorities.entry(priority).or_default();
@@ -461,7 +479,7 @@ mod tests {
         let mut fixture = Fixture::new();
         let id = fixture.node(node("a"));
         fixture.pod(pod("p1").label("app", "web"), "a");
-        let reader = &mut fixture.reader;
+        let reader = &fixture.reader;
         let asking = pod("q").spread(1, "zone", true, "app=web").build();
         let asking = reader.read(&asking).unwrap();
         let constraint = &asking.shape.spread[0];

@@ -43,6 +43,10 @@ impl Plugin for NodeAffinity {
         })
     }
 
+    fn filters_by_node(&self) -> bool {
+        true
+    }
+
     fn reason(&self, _pod: &PodInfo, _number: u32) -> String {
         "node(s) didn't match Pod's node affinity/selector".into()
     }

@@ -33,6 +33,10 @@ impl Plugin for NodePorts {
         })
     }
 
+    fn filters_by_node(&self) -> bool {
+        true
+    }
+
     fn reason(&self, _pod: &PodInfo, _number: u32) -> String {
         "node(s) didn't have free ports for the requested pod ports".into()
     }

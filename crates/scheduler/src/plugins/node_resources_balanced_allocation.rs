@@ -52,6 +52,10 @@ impl Plugin for BalancedAllocation {
             *score = half + (half + with - without) / 2;
         }
     }
+
+    fn scores_by_node(&self) -> bool {
+        true
+    }
 }
 
 /// How evenly resources are used: the best score less the standard deviation

@@ -90,6 +90,10 @@ impl Plugin for Fit {
         lacks.rejection()
     }
 
+    fn filters_by_node(&self) -> bool {
+        true
+    }
+
     fn reason(&self, pod: &PodInfo, number: u32) -> String {
         match number {
             TOO_MANY_PODS => "Too many pods".into(),
@@ -120,6 +124,10 @@ impl Plugin for Fit {
             let shares = wanted.map(|(wanted, w)| (wanted.on(&cluster.capacity, *node), *w));
             *to = score(kind, shares);
         }
+    }
+
+    fn scores_by_node(&self) -> bool {
+        true
     }
 
     fn events(&self) -> Events {

@@ -36,6 +36,10 @@ impl Plugin for NodeUnschedulable {
         })
     }
 
+    fn filters_by_node(&self) -> bool {
+        true
+    }
+
     fn reason(&self, _pod: &PodInfo, _number: u32) -> String {
         "node(s) were unschedulable".into()
     }

@@ -34,6 +34,10 @@ impl Plugin for TaintToleration {
         })
     }
 
+    fn filters_by_node(&self) -> bool {
+        true
+    }
+
     fn reason(&self, _pod: &PodInfo, _number: u32) -> String {
         "node(s) had untolerated taint(s)".into()
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use client::Client;
 use client::events::{NORMAL, SeriesEvent, SeriesRecorder};
-use typed::api::core::v1::{ObjectReference, Pod};
+use typed::api::core::v1::Pod;
 
 use super::Core;
+use super::pods::reference;
 use super::report::{Report, Reports, SCHEDULER_ERROR};
 use crate::pod::PodInfo;
 
@@ -33,7 +34,7 @@ impl Binder {
             Ok(()) => {
                 self.core.lock().bind_confirmed(pod.uid());
                 self.recorder.event(SeriesEvent {
-                    regarding: &reference(&pod),
+                    regarding: &reference(pod.namespace(), pod.name(), pod.uid()),
                     related: None,
                     kind: NORMAL,
                     reason: "Scheduled",
@@ -55,16 +56,5 @@ impl Binder {
                 }
             }
         }
-    }
-}
-
-fn reference(pod: &PodInfo) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".into()),
-        kind: Some("Pod".into()),
-        namespace: Some(pod.namespace().into()),
-        name: Some(pod.name().into()),
-        uid: Some(pod.uid().into()),
-        ..ObjectReference::default()
     }
 }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use informer::{Cached, Change, Factory, Informer};
 use typed::Typed;
 use typed::api::apps::v1::ReplicaSet;
-use typed::api::core::v1::{Namespace, Node, Pod, ReplicationController, Service};
+use typed::api::core::v1::{Namespace, Node, ReplicationController, Service};
 
 use super::Core;
+use super::pods::{self, CachedPod};
+use crate::pod::PodReader;
 use crate::scheduler::Scheduler;
 
 /// The caches that the scheduler follows.
 pub struct Caches {
-    pub pods: Informer<Pod>,
+    pub pods: Informer<CachedPod>,
     nodes: Informer<Node>,
     namespaces: Informer<Namespace>,
     services: Informer<Service>,
@@ -21,10 +23,10 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// The caches of a process.
-    pub fn of(factory: &Factory) -> Self {
+    /// The caches of a process; `reader` is the core's.
+    pub fn of(factory: &Factory, reader: PodReader) -> Self {
         Self {
-            pods: factory.informer(),
+            pods: pods::informer(factory, reader),
             nodes: factory.informer(),
             namespaces: factory.informer(),
             services: factory.informer(),
@@ -68,16 +70,7 @@ impl Caches {
             Some(node) => complain(node.key(), scheduler.node_updated(node)),
             None => scheduler.node_deleted(change.object().name()),
         });
-        follow(&self.pods, core, |scheduler, change| {
-            if let Some(old) = &change.old
-                && change.new.as_ref().is_none_or(|new| new.uid() != old.uid())
-            {
-                scheduler.pod_deleted(old);
-            }
-            if let Some(pod) = &change.new {
-                complain(pod.key(), scheduler.pod_updated(pod));
-            }
-        });
+        follow(&self.pods, core, pod_changed);
     }
 
     /// Waits until all caches hold what the server has.
@@ -100,13 +93,31 @@ fn follow<V: Cached>(
     informer.on_change(move |change| core.tell(|scheduler| news(scheduler, change)));
 }
 
+fn pod_changed(scheduler: &mut Scheduler, change: &Change<CachedPod>) {
+    if let Some(old) = &change.old
+        && change.new.as_ref().is_none_or(|new| new.uid() != old.uid())
+    {
+        scheduler.pod_gone(old.uid());
+    }
+    if let Some(pod) = &change.new {
+        match &pod.info {
+            Ok(info) => scheduler.pod_seen(Arc::clone(info)),
+            Err(error) => tell_unreadable(&pod.object_key().to_string(), &**error),
+        }
+    }
+}
+
 fn controller_gone<K: Typed>(scheduler: &mut Scheduler, gone: &K) {
     scheduler.controller_deleted(K::KIND, gone.namespace(), gone.name());
 }
 
-/// An object that cannot be read is one that validation should have refused.
 fn complain<E: std::error::Error>(object: String, outcome: Result<(), E>) {
     if let Err(error) = outcome {
-        tracing::error!(object, %error, "object is left out of scheduling");
+        tell_unreadable(&object, &error);
     }
+}
+
+/// An object that cannot be read is one that validation should have refused.
+fn tell_unreadable(object: &str, error: &dyn std::error::Error) {
+    tracing::error!(object, %error, "object is left out of scheduling");
 }

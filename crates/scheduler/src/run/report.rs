@@ -10,9 +10,9 @@ use rustc_hash::FxHasher;
 use serde_json::json;
 use stdx::Clock;
 use tokio::sync::mpsc;
-use typed::Typed;
-use typed::api::core::v1::{Pod, PodCondition};
+use typed::api::core::v1::Pod;
 
+use super::pods::{CachedPod, Refusal};
 use crate::pod::PodInfo;
 
 /// The reason of a pod that fits nowhere.
@@ -63,7 +63,7 @@ pub struct Reporter {
     pub client: Client,
     pub clock: Clock,
     pub recorder: SeriesRecorder,
-    pub pods: Store<Pod>,
+    pub pods: Store<CachedPod>,
 }
 
 impl Reporter {
@@ -97,17 +97,14 @@ impl Reporter {
 
     /// The change that makes PodScheduled say what the report says; nothing if
     /// it does already.
-    fn condition_patch(&self, pod: &Pod, report: &Report) -> Option<Patch> {
-        let status = pod.status.as_ref();
-        let conditions = status.and_then(|status| status.conditions.as_deref());
-        let mut conditions = conditions.unwrap_or_default().iter();
-        let old = conditions.find(|condition| condition.type_ == "PodScheduled");
-        let generation = pod.metadata.generation;
-        if old.is_some_and(|old| says(old, report) && old.observed_generation == generation) {
+    fn condition_patch(&self, pod: &CachedPod, report: &Report) -> Option<Patch> {
+        let old = pod.refusal.as_deref();
+        let generation = pod.generation;
+        if old.is_some_and(|old| says(old, report) && old.generation == generation) {
             return None;
         }
-        let since = match old.filter(|old| old.status == "False") {
-            Some(old) => json!(old.last_transition_time),
+        let since = match old {
+            Some(old) => json!(old.since),
             None => json!(stdx::format_seconds(self.clock.wall())),
         };
         let mut condition = json!({
@@ -127,8 +124,6 @@ impl Reporter {
     }
 }
 
-fn says(condition: &PodCondition, report: &Report) -> bool {
-    condition.status == "False"
-        && condition.reason.as_deref() == Some(report.reason)
-        && condition.message.as_deref() == Some(&*report.message)
+fn says(refusal: &Refusal, report: &Report) -> bool {
+    *refusal.reason == *report.reason && *refusal.message == *report.message
 }
