@@ -37,6 +37,15 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A record of a pull cannot be read.
+    #[error("record {} of a pull is damaged", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A text does not name an image.
     #[error("couldn't parse image name {text:?}")]
     Reference {

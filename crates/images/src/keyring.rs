@@ -25,6 +25,19 @@ pub struct Credentials {
     pub password: String,
     /// An identity token instead of the password.
     pub token: String,
+    /// The Secret that they stand in; the node's own if absent.
+    pub source: Option<SecretSource>,
+}
+
+/// A Secret of the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretSource {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -97,6 +110,7 @@ fn entry(registry: &str, entry: &Value) -> Option<Credentials> {
         username: username.unwrap_or_default(),
         password: password.unwrap_or_default(),
         token: token.unwrap_or_default(),
+        source: None,
     })
 }
 

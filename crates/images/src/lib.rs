@@ -5,6 +5,7 @@
 //! allowed. Unpacking needs root, `openat2` (Linux 5.6) and a file system with
 //! `trusted.` attributes.
 
+pub mod access;
 pub mod archive;
 pub mod build;
 pub mod compression;

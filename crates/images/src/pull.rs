@@ -4,14 +4,13 @@
 //! and pkg/kubelet/images/types.go: users and tools know them by heart. The
 //! registry itself is behind a trait.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod puller;
 
 use async_trait::async_trait;
-use stdx::{Clock, Instant};
-use tokio::sync::Semaphore;
 
 pub use crate::keyring::Credentials;
-use crate::{Image, Images, Reference, chain, reference};
+use crate::{Image, Images, Reference};
+pub use puller::Puller;
 
 /// When to pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +164,15 @@ pub enum RegistryError {
     Failed(String),
 }
 
+/// An image that was pulled.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// The image.
+    pub image: Image,
+    /// What the registry believed; nothing if it asked for nothing.
+    pub credentials: Option<Credentials>,
+}
+
 /// Where images come from that the node lacks. An implementation finds the
 /// image's blobs and hands them to [`Images::add`].
 #[async_trait]
@@ -175,7 +183,7 @@ pub trait Registry: Send + Sync {
         images: &Images,
         reference: &Reference,
         credentials: &[Credentials],
-    ) -> Result<Image, RegistryError>;
+    ) -> Result<Pulled, RegistryError>;
 }
 
 /// The registry of a node that cannot pull: it refuses, and says what to do.
@@ -188,7 +196,7 @@ impl Registry for NoRegistry {
         _images: &Images,
         reference: &Reference,
         _credentials: &[Credentials],
-    ) -> Result<Image, RegistryError> {
+    ) -> Result<Pulled, RegistryError> {
         Err(RegistryError::Failed(format!(
             "failed to pull image \"{reference}\": this node does not pull; \
              bring the image with \"tiphys image import\" and use imagePullPolicy IfNotPresent or Never"
@@ -203,210 +211,6 @@ pub struct Ensured {
     pub result: Result<Image, Failure>,
     /// What to tell the pod's readers, in this order.
     pub events: Vec<Event>,
-}
-
-/// Sees to it that containers have their images, and that failed pulls are
-/// not tried all the time: 10 s, doubling to 5 min, per pod and image.
-pub struct Puller {
-    images: Images,
-    registry: Arc<dyn Registry>,
-    clock: Clock,
-    backoff: std::sync::Mutex<HashMap<(String, String), Failed>>,
-    /// How many pulls may go on at a time.
-    places: Semaphore,
-}
-
-/// The last failure of one image for one pod.
-struct Failed {
-    at: Instant,
-    delay: Duration,
-    failure: Failure,
-}
-
-const DELAY_FIRST: Duration = Duration::from_secs(10);
-const DELAY_MAX: Duration = Duration::from_secs(300);
-
-impl Puller {
-    /// Pulls from `registry` into `images`.
-    pub fn new(images: Images, registry: Arc<dyn Registry>, clock: Clock) -> Self {
-        Self {
-            images,
-            registry,
-            clock,
-            backoff: std::sync::Mutex::default(),
-            places: Semaphore::new(Semaphore::MAX_PERMITS),
-        }
-    }
-
-    /// Pulls no more than so many images at a time; one is what upstream calls
-    /// serialized.
-    #[must_use]
-    pub fn parallel(mut self, max: usize) -> Self {
-        self.places = Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS));
-        self
-    }
-
-    /// The store.
-    pub fn images(&self) -> &Images {
-        &self.images
-    }
-
-    /// Makes sure that the node has `image` for a container of the pod.
-    pub async fn ensure(
-        &self,
-        pod_uid: &str,
-        image: &str,
-        policy: PullPolicy,
-        credentials: &[Credentials],
-    ) -> Ensured {
-        let reference = match Reference::parse(image) {
-            Ok(reference) => reference,
-            Err(error) => return invalid(image, &error),
-        };
-        let present = match self.images.resolve(image) {
-            Ok(present) => present,
-            Err(error) => return uninspectable(image, &chain(&error)),
-        };
-        let key = (pod_uid.to_owned(), image.to_owned());
-        let waiting = self.backing_off(&key);
-        match decide(image, policy, present.is_some(), waiting.as_ref()) {
-            Decision::Use(event) => match present {
-                Some(present) => Ensured {
-                    result: Ok(present),
-                    events: vec![event],
-                },
-                None => uninspectable(image, "it vanished"),
-            },
-            Decision::Wait(failure, event) => Ensured {
-                result: Err(failure),
-                events: vec![event],
-            },
-            Decision::Pull(event) => {
-                let mut ensured = self.pull(key, &reference, credentials).await;
-                ensured.events.insert(0, event);
-                ensured
-            }
-        }
-    }
-
-    /// Forgets the failures of a pod that is gone.
-    pub fn forget(&self, pod_uid: &str) {
-        self.failures().retain(|(uid, _), _| uid != pod_uid);
-    }
-
-    async fn pull(
-        &self,
-        key: (String, String),
-        reference: &Reference,
-        credentials: &[Credentials],
-    ) -> Ensured {
-        let image = key.1.clone();
-        let asked = self.clock.now();
-        // The semaphore is never closed.
-        let _place = self.places.acquire().await.ok();
-        let start = self.clock.now();
-        let pulled = self.registry.pull(&self.images, reference, credentials);
-        match pulled.await {
-            Ok(pulled) => {
-                self.failures().remove(&key);
-                let took = seconds(self.clock.since(start));
-                let waited = seconds(self.clock.since(asked));
-                let message = format!(
-                    "Successfully pulled image \"{image}\" in {took} ({waited} including waiting). Image size: {} bytes.",
-                    pulled.size
-                );
-                Ensured {
-                    result: Ok(pulled),
-                    events: vec![Event::normal("Pulled", message)],
-                }
-            }
-            Err(error) => {
-                let failure = failure(&image, &error);
-                self.note(key, failure.clone());
-                let message = format!("Failed to pull image \"{image}\": {error}");
-                Ensured {
-                    result: Err(failure),
-                    events: vec![Event::warning("Failed", message)],
-                }
-            }
-        }
-    }
-
-    /// The last failure, while the next attempt has to wait.
-    fn backing_off(&self, key: &(String, String)) -> Option<Failure> {
-        let now = self.clock.now();
-        let failures = self.failures();
-        let failed = failures.get(key)?;
-        (now - failed.at < failed.delay).then(|| failed.failure.clone())
-    }
-
-    fn note(&self, key: (String, String), failure: Failure) {
-        let at = self.clock.now();
-        let mut failures = self.failures();
-        failures.retain(|_, failed| at - failed.at <= 2 * DELAY_MAX);
-        let before = failures.get(&key).map(|failed| failed.delay);
-        let delay = before.map_or(DELAY_FIRST, |delay| (2 * delay).min(DELAY_MAX));
-        failures.insert(key, Failed { at, delay, failure });
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Failed>> {
-        let locked = self.backoff.lock();
-        locked.unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-fn invalid(image: &str, error: &reference::Error) -> Ensured {
-    let message = format!(
-        "Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {error}"
-    );
-    Ensured {
-        result: Err(Failure {
-            reason: Reason::InvalidImageName,
-            message: message.clone(),
-        }),
-        events: vec![Event::warning("InspectFailed", message)],
-    }
-}
-
-fn uninspectable(image: &str, why: &str) -> Ensured {
-    let message = format!("Failed to inspect image \"{image}\": {why}");
-    Ensured {
-        result: Err(Failure {
-            reason: Reason::ImageInspectError,
-            message: message.clone(),
-        }),
-        events: vec![Event::warning("InspectFailed", message)],
-    }
-}
-
-fn failure(image: &str, error: &RegistryError) -> Failure {
-    match error {
-        RegistryError::Unavailable(why) => Failure {
-            reason: Reason::RegistryUnavailable,
-            message: format!(
-                "image pull failed for {image} because the registry is unavailable: {why}"
-            ),
-        },
-        RegistryError::Failed(why) => Failure {
-            reason: Reason::ErrImagePull,
-            message: why.clone(),
-        },
-    }
-}
-
-/// A duration as Go prints it, to the millisecond.
-fn seconds(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    if millis < 1000 {
-        return format!("{millis}ms");
-    }
-    let (minutes, rest) = (millis / 60_000, millis % 60_000);
-    let fraction = format!(".{:03}", rest % 1000);
-    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
-    if minutes == 0 {
-        return format!("{}{fraction}s", rest / 1000);
-    }
-    format!("{minutes}m{}{fraction}s", rest / 1000)
 }
 
 #[cfg(test)]

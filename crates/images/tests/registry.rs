@@ -5,6 +5,8 @@
 
 #[path = "registry/fake.rs"]
 mod fake;
+#[path = "registry/proxied.rs"]
+mod proxied;
 #[path = "registry/real.rs"]
 mod real;
 #[path = "registry/trouble.rs"]
@@ -19,7 +21,7 @@ use images::{
     Image, Images, Reference,
     build::{Layer, Pack, Recipe},
     keyring::Credentials,
-    registry::{Error, Progress, Registries, Remote},
+    registry::{Error, Progress, Proxies, Registries, Remote},
 };
 use stdx::Clock;
 use tempfile::TempDir;
@@ -56,14 +58,27 @@ impl Node {
         image: &str,
         credentials: &[Credentials],
     ) -> Result<Image, Error> {
+        let direct = Proxies::new("", "", "").unwrap();
+        self.pull_through(direct, registries, image, credentials)
+            .await
+    }
+
+    async fn pull_through(
+        &self,
+        proxies: Proxies,
+        registries: &str,
+        image: &str,
+        credentials: &[Credentials],
+    ) -> Result<Image, Error> {
         let registries = Registries::parse(registries, Path::new("registries.yaml")).unwrap();
-        let remote = Remote::new(registries, Clock::system()).unwrap();
+        let remote = Remote::through(proxies, registries, Clock::system()).unwrap();
         let reference = Reference::parse(image).unwrap();
         let seen = Arc::clone(&self.seen);
         let report = move |progress| seen.lock().unwrap().push(progress);
         remote
             .bring(&self.images, &reference, credentials, &report)
             .await
+            .map(|pulled| pulled.image)
     }
 
     fn read(&self, image: &Image, file: &str) -> String {
@@ -107,5 +122,6 @@ fn user(registry: &str, username: &str, password: &str) -> Credentials {
         username: username.into(),
         password: password.into(),
         token: String::new(),
+        source: None,
     }
 }

@@ -1,6 +1,8 @@
 //! Cases of the pull decision, and of its back-off.
 
-use super::*;
+use super::{puller::seconds, *};
+use std::{sync::Arc, time::Duration};
+use stdx::Clock;
 
 #[test]
 fn decisions() {

@@ -120,6 +120,12 @@ pub enum ConfigError {
         #[source]
         source: regex_lite::Error,
     },
+    /// A proxy is none that can be used.
+    #[error("the proxy of {variable} is not a URL like http://host:port")]
+    Proxy {
+        /// Where it is named. What it is may be secret.
+        variable: &'static str,
+    },
     /// Certificates or keys cannot be used.
     #[error("TLS of registry {registry:?}: {what}")]
     Tls {
@@ -285,6 +291,7 @@ impl Registries {
             username,
             password,
             token: auth.identity_token.clone(),
+            source: None,
         })
     }
 }
@@ -316,7 +323,7 @@ fn rewritten(rewrites: &BTreeMap<String, String>, path: &str) -> String {
     path.to_owned()
 }
 
-fn is_loopback(authority: &str) -> bool {
+pub(super) fn is_loopback(authority: &str) -> bool {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => host,
         _ => authority,

@@ -121,6 +121,9 @@ pub enum Error {
     /// The store does not take or give it.
     #[error(transparent)]
     Store(#[from] crate::Error),
+    /// The image is known, and one of its layers does not come.
+    #[error("{}", of_layer(.0))]
+    Layer(Box<Error>),
     /// Several places were asked.
     #[error("{}", several(.0))]
     All(Vec<Error>),
@@ -130,6 +133,14 @@ impl Error {
     /// Whether asking elsewhere may help: not when it is our own disk.
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Self::File { .. } | Self::Store(_))
+    }
+
+    /// As one that happened to a layer.
+    pub(super) fn of_layer(self) -> Self {
+        match self.is_ours() {
+            true => self,
+            false => Self::Layer(Box::new(self)),
+        }
     }
 
     /// Whether asking as somebody else may help.
@@ -157,6 +168,32 @@ impl Error {
 fn title(method: &Method) -> String {
     let (first, rest) = method.as_str().split_at(1);
     format!("{first}{}", rest.to_ascii_lowercase())
+}
+
+/// What containerd says of content that it fetches (core/content/helpers.go
+/// and core/remotes/docker/httpreadseeker.go).
+fn of_layer(error: &Error) -> String {
+    match error {
+        Error::Digest {
+            expected, found, ..
+        } => format!(
+            "failed commit on ref \"layer-{expected}\": commit failed: unexpected commit digest {found}, expected {expected}: failed precondition"
+        ),
+        Error::Size {
+            what,
+            expected,
+            found,
+        } if found > expected => {
+            let digest = what.trim_start_matches("blob ");
+            format!(
+                "failed commit on ref \"layer-{digest}\": commit failed: unexpected commit size {found}, expected {expected}: failed precondition"
+            )
+        }
+        other => format!(
+            "failed to copy: httpReadSeeker: failed open: {}",
+            crate::chain(other)
+        ),
+    }
 }
 
 fn several(errors: &[Error]) -> String {

@@ -8,9 +8,11 @@
 
 mod auth;
 mod config;
+mod connect;
 mod download;
 mod error;
 mod http;
+mod proxy;
 mod push;
 mod resolve;
 mod session;
@@ -29,13 +31,14 @@ use stdx::Clock;
 
 pub use config::{Access, Auth, ConfigError, Mirror, Registries, Tls};
 pub use error::Error;
+pub use proxy::Proxies;
 
 use self::{config::Endpoint, http::Http, resolve::Resolved, session::Session};
 use crate::{
     Digest, Image, Images, ImportOptions, Reference,
     document::{Descriptor, Platform},
     keyring::{self, Credentials},
-    pull::{Registry, RegistryError},
+    pull::{Pulled, Registry, RegistryError},
     source::{Blobs, Layer},
 };
 
@@ -86,10 +89,19 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Asks registries as configured.
+    /// Asks registries as configured, through the proxies of the environment.
     pub fn new(registries: Registries, clock: Clock) -> Result<Self, ConfigError> {
+        Self::through(Proxies::from_environment()?, registries, clock)
+    }
+
+    /// Asks registries as configured, through these proxies.
+    pub fn through(
+        proxies: Proxies,
+        registries: Registries,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
-            http: Http::new(&registries, clock.clone())?,
+            http: Http::new(&registries, proxies, clock.clone())?,
             registries,
             clock,
             docker_files: Vec::new(),
@@ -112,7 +124,7 @@ impl Remote {
         reference: &Reference,
         credentials: &[Credentials],
         report: &Report,
-    ) -> Result<Image, Error> {
+    ) -> Result<Pulled, Error> {
         let turn = self.turn(reference);
         let _turn = turn.lock().await;
         let all = self.credentials(credentials);
@@ -123,7 +135,7 @@ impl Remote {
                 .from(&endpoint, &users, images, reference, report)
                 .await;
             match pulled {
-                Ok(image) => return Ok(image),
+                Ok(pulled) => return Ok(pulled),
                 Err(error) if error.is_ours() => return Err(error),
                 Err(error) => errors.push(error),
             }
@@ -176,12 +188,16 @@ impl Remote {
         images: &Images,
         reference: &Reference,
         report: &Report,
-    ) -> Result<Image, Error> {
+    ) -> Result<Pulled, Error> {
         let mut last = None;
         for user in self.users(endpoint, users) {
+            let credentials = user.clone();
             let session = Session::new(&self.http, &self.clock, endpoint.clone(), user, "pull");
             match resolve::resolve(&session, reference, &self.platform).await {
-                Ok(resolved) => return self.fetch(&session, resolved, images, report).await,
+                Ok(resolved) => {
+                    let image = self.fetch(&session, resolved, images, report).await?;
+                    return Ok(Pulled { image, credentials });
+                }
                 Err(error) if error.is_denial() => last = Some(error),
                 Err(error) => return Err(error),
             }
@@ -247,7 +263,8 @@ async fn fetch_layer(
     report: &Report,
 ) -> Result<(), Error> {
     let path = place.join(descriptor.digest.hex());
-    download::download(session, descriptor, &path, report).await
+    let downloaded = download::download(session, descriptor, &path, report).await;
+    downloaded.map_err(Error::of_layer)
 }
 
 /// Layers that were downloaded.
@@ -267,7 +284,7 @@ impl Registry for Remote {
         images: &Images,
         reference: &Reference,
         credentials: &[Credentials],
-    ) -> Result<Image, RegistryError> {
+    ) -> Result<Pulled, RegistryError> {
         let brought = self.bring(images, reference, credentials, &|_| {}).await;
         brought.map_err(|error| RegistryError::Failed(explain(reference, &error)))
     }
@@ -276,11 +293,12 @@ impl Registry for Remote {
 /// What users read: containerd's sentence around the cause.
 pub fn explain(reference: &Reference, error: &Error) -> String {
     let step = match error {
+        Error::Layer(_) => String::new(),
         Error::File { .. } | Error::Store(_) => {
-            format!("failed to unpack image {:?}", reference.to_string())
+            format!("failed to unpack image \"{reference}\": ")
         }
-        _ => format!("failed to resolve reference {:?}", reference.to_string()),
+        _ => format!("failed to resolve reference \"{reference}\": "),
     };
     let cause = crate::chain(error);
-    format!("failed to pull and unpack image \"{reference}\": {step}: {cause}")
+    format!("failed to pull and unpack image \"{reference}\": {step}{cause}")
 }

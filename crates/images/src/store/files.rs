@@ -12,7 +12,7 @@ use std::{
 use crate::error::Error;
 
 /// Makes a directory for root alone, with those above it.
-pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -22,7 +22,7 @@ pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
 
 /// Puts `content` in the place of a file, such that after a crash either the
 /// old or the new content is there.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     write(path, content, true)
 }
 

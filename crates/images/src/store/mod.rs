@@ -18,7 +18,7 @@
 //! and can be packed again by its outline.
 
 mod collect;
-mod files;
+pub(crate) mod files;
 mod hold;
 mod index;
 mod ingest;

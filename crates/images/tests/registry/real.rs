@@ -18,10 +18,10 @@ use super::{Node, recipe, user};
 const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
 /// A docker-registry, which ends with this.
-struct Registry {
+pub struct Registry {
     child: Child,
-    address: String,
-    directory: PathBuf,
+    pub address: String,
+    pub directory: PathBuf,
 }
 
 impl Drop for Registry {
@@ -33,7 +33,7 @@ impl Drop for Registry {
 
 impl Registry {
     /// None, with a word why, where the programs are absent.
-    fn start(directory: &Path, tls: bool) -> Option<Self> {
+    pub fn start(directory: &Path, tls: bool) -> Option<Self> {
         for program in ["/usr/bin/docker-registry", "/usr/bin/skopeo"] {
             if !Path::new(program).exists() {
                 eprintln!("skipped: {program} is absent");
@@ -91,7 +91,7 @@ impl Registry {
         panic!("the registry does not listen");
     }
 
-    fn push(&self, archive: &Path, name: &str, more: &[&str]) {
+    pub fn push(&self, archive: &Path, name: &str, more: &[&str]) {
         let mut skopeo = Command::new("/usr/bin/skopeo");
         skopeo.args(["--insecure-policy", "copy", "--dest-tls-verify=false"]);
         skopeo
@@ -120,15 +120,15 @@ fn certificates(directory: &Path) {
     let ca = authority.self_signed(&authority_key).unwrap();
     let issuer = Issuer::from_params(&authority, &authority_key);
     let key = KeyPair::generate().unwrap();
-    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-    let server = CertificateParams::new(names).unwrap();
+    let names = ["127.0.0.1", "localhost", "registry.test"].map(str::to_owned);
+    let server = CertificateParams::new(names.to_vec()).unwrap();
     let server = server.signed_by(&key, &issuer).unwrap();
     fs::write(directory.join("ca.pem"), ca.pem()).unwrap();
     fs::write(directory.join("server.pem"), server.pem()).unwrap();
     fs::write(directory.join("server.key"), key.serialize_pem()).unwrap();
 }
 
-fn archive(node: &Node, pack: Pack) -> PathBuf {
+pub fn archive(node: &Node, pack: Pack) -> PathBuf {
     let path = node.path().join("app.tar");
     write_oci(&[&recipe("app:1", pack)], File::create(&path).unwrap()).unwrap();
     path

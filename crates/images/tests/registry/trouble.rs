@@ -155,7 +155,9 @@ async fn wrong_bytes_are_refused() {
     let name = fake.name("app:1");
     fake.fault(layer, Fault::Wrong);
     let error = node.pull("", &name).await.unwrap_err();
-    let want = format!("content should have digest {layer} but has sha256:");
+    let want = format!(
+        "failed commit on ref \"layer-{layer}\": commit failed: unexpected commit digest sha256:"
+    );
     assert!(error.to_string().starts_with(&want), "{error}");
     let config = manifest["config"]["digest"].as_str().unwrap();
     fake.fault(config, Fault::Wrong);
@@ -163,7 +165,12 @@ async fn wrong_bytes_are_refused() {
     assert!(error.to_string().contains(config), "{error}");
     fake.put(&format!("/v2/app/blobs/{layer}"), "x", vec![0; 1_000_000]);
     let error = node.pull("", &name).await.unwrap_err();
-    assert!(error.to_string().contains("bytes but has"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(": commit failed: unexpected commit size "),
+        "{error}"
+    );
     let by_digest = format!("app@sha256:{}", "1".repeat(64));
     let other = json!({"schemaVersion": 2, "layers": []});
     fake.manifest(
