@@ -1,7 +1,8 @@
 //! What a sandbox and a container turned out to be.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -214,6 +215,37 @@ pub struct FsUsage {
     pub used_bytes: u64,
     /// Inodes.
     pub inodes_used: u64,
+}
+
+impl FsUsage {
+    /// Adds up a tree that may change meanwhile; what disappears is not counted.
+    pub fn of(directory: &Path) -> FsUsage {
+        let mut total = FsUsage {
+            used_bytes: 0,
+            inodes_used: 1,
+        };
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            total += if metadata.is_dir() {
+                FsUsage::of(&entry.path())
+            } else {
+                FsUsage {
+                    used_bytes: metadata.blocks() * 512,
+                    inodes_used: 1,
+                }
+            };
+        }
+        total
+    }
+}
+
+impl std::ops::AddAssign for FsUsage {
+    fn add_assign(&mut self, more: FsUsage) {
+        self.used_bytes += more.used_bytes;
+        self.inodes_used += more.inodes_used;
+    }
 }
 
 /// Who answers, for `containerRuntimeVersion` of the node.

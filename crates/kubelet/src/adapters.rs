@@ -13,8 +13,8 @@ use podnet::Podnet;
 use typed::api::core::v1::ContainerImage;
 
 use crate::doors::{
-    BoxError, Credentials, EnsuredImage, ImageEvent, ImageFailure, ImageOwner, ImageStore, Network,
-    PodNetwork, PullPolicy, StoredImage,
+    BoxError, Credentials, EnsuredImage, ImageEvent, ImageFailure, ImageOwner, ImageStore,
+    ImageUse, Network, PodNetwork, PullPolicy, StoredImage,
 };
 
 /// The pod network of crate `podnet`, opened when the node's range is known.
@@ -185,13 +185,18 @@ impl LocalImages {
         Self { puller }
     }
 
-    /// How the store names a holder.
-    fn holder(pod_uid: &str, container: &str) -> String {
-        format!("{pod_uid}.{container}")
+    /// How the store names a holder. Neither containers' nor volumes' names
+    /// have dots.
+    fn holder(owner: &ImageOwner) -> String {
+        let uid = &owner.pod_uid;
+        match &owner.what {
+            ImageUse::Container(name) => format!("{uid}.{name}"),
+            ImageUse::Volume(name) => format!("{uid}.volume.{name}"),
+        }
     }
 
     fn hold(&self, owner: &ImageOwner, image: &images::Image) -> Result<Vec<PathBuf>, String> {
-        let holder = Self::holder(&owner.pod_uid, &owner.container);
+        let holder = Self::holder(owner);
         let held = self.puller.images().hold(&holder, &image.id);
         held.map_err(|error| images::chain(&error))
     }
@@ -223,7 +228,7 @@ impl ImageStore for LocalImages {
 
     async fn release(&self, pod_uid: &str) {
         self.puller.forget(pod_uid);
-        let prefix = Self::holder(pod_uid, "");
+        let prefix = format!("{pod_uid}.");
         let holders = self.puller.images().holders().unwrap_or_default();
         for (holder, _) in holders {
             if !holder.starts_with(&prefix) {
@@ -267,6 +272,11 @@ impl ImageStore for LocalImages {
             Ok(removed) => removed.map(drop).map_err(|error| images::chain(&error)),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn tidy(&self) -> Result<(), String> {
+        let tidied = self.puller.tidy();
+        tidied.map_err(|error| images::chain(&error))
     }
 
     async fn used_bytes(&self) -> u64 {

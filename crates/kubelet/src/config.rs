@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::eviction::threshold::Eviction;
 use crate::image_gc::Policy;
 use crate::resources::Amounts;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub image_root: PathBuf,
     /// When unused images go.
     pub image_gc: Policy,
+    /// When and how pods are evicted.
+    pub eviction: Eviction,
     /// The cgroup of this cluster, such as `/tiphys-a`; `kubepods` is below.
     pub cgroup_root: String,
     /// The most pods at a time.
@@ -75,6 +78,7 @@ impl Config {
             log_root: root.join("logs"),
             image_root: root.clone(),
             image_gc: Policy::default(),
+            eviction: Eviction::default(),
             cgroup_root: format!("/tiphys-{node_name}"),
             seccomp_profile_root: root.join("seccomp"),
             root,

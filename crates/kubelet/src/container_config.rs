@@ -215,7 +215,11 @@ fn volume_mount(
             path: part,
         });
     }
-    let always_read_only = find_volume(pod, &mount.name).is_some_and(|volume| {
+    let volume = find_volume(pod, &mount.name);
+    if volume.is_some_and(|volume| volume.image.is_some()) {
+        return Ok(image_mount(mount, source, part));
+    }
+    let always_read_only = volume.is_some_and(|volume| {
         volume.config_map.is_some()
             || volume.secret.is_some()
             || volume.downward_api.is_some()
@@ -230,6 +234,18 @@ fn volume_mount(
         recursive_readonly: recursive(mount)?,
         propagation: propagation(mount)?,
     })
+}
+
+/// An image is read, whatever else is asked for; it is one mount that passes
+/// nothing on.
+fn image_mount(mount: &VolumeMount, source: &Path, part: String) -> Mount {
+    Mount {
+        container_path: absolute(&mount.mount_path),
+        host_path: source.to_owned(),
+        sub_path: Some(PathBuf::from(part)).filter(|part| !part.as_os_str().is_empty()),
+        readonly: true,
+        ..Mount::default()
+    }
 }
 
 fn find_volume<'a>(pod: &'a Pod, name: &str) -> Option<&'a Volume> {

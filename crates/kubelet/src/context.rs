@@ -14,6 +14,8 @@ use crate::config::Config;
 use crate::doors::{Cgroups, Events, ImageStore, Kind, Machine, Mounts, Network};
 use crate::env::field::NodeFacts;
 use crate::events::{container_reference, pod_reference};
+use crate::eviction::Pressure;
+use crate::image_gc::Collector;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::probes::Probes;
@@ -50,12 +52,27 @@ pub struct Context {
     pub(crate) allocatable: RwLock<Amounts>,
     /// The node's memory.
     pub(crate) memory: NodeMemory,
+    /// What the machine runs short of.
+    pub(crate) pressure: RwLock<Pressure>,
+    /// Knows which images are used.
+    pub(crate) collector: tokio::sync::Mutex<Collector>,
 }
 
 impl Context {
     /// The node as the server knows it.
     pub(crate) fn node(&self) -> Option<Arc<Node>> {
         self.nodes.get("", &self.config.node_name)
+    }
+
+    pub(crate) fn pressure(&self) -> Pressure {
+        *self.pressure.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_pressure(&self, pressure: Pressure) {
+        *self
+            .pressure
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = pressure;
     }
 
     pub(crate) fn allocatable(&self) -> Amounts {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use container::config::{Image, PortMapping};
 use typed::api::core::v1::{ContainerImage, ObjectReference};
 
+pub use images::keyring::SecretSource;
 pub use images::pull::{Credentials, Event as ImageEvent, Failure as ImageFailure, PullPolicy};
 
 /// An error of which only the text matters.
@@ -64,7 +65,8 @@ pub trait ImageStore: Send + Sync + 'static {
         credentials: &[Credentials],
     ) -> EnsuredImage;
 
-    /// Gives back what all containers of a pod hold, and forgets failed pulls.
+    /// Gives back what all containers and volumes of a pod hold, and forgets
+    /// failed pulls.
     async fn release(&self, pod_uid: &str);
 
     /// The images for the node's status.
@@ -78,6 +80,9 @@ pub trait ImageStore: Send + Sync + 'static {
 
     /// Removes an image with all its names.
     async fn remove(&self, id: &str) -> Result<(), String>;
+
+    /// Forgets who could pull images that are gone.
+    fn tidy(&self) -> Result<(), String>;
 }
 
 /// An image on the disk.
@@ -87,19 +92,28 @@ pub struct StoredImage {
     pub id: String,
     /// Bytes that it takes.
     pub size: u64,
-    /// Whether a container has it, running or not.
+    /// Whether a container, running or not, or a volume has it.
     pub in_use: bool,
     /// Whether it must stay.
     pub pinned: bool,
 }
 
-/// For which container an image is needed.
+/// Who needs an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageOwner {
     /// The pod's uid.
     pub pod_uid: String,
-    /// The container's name.
-    pub container: String,
+    /// For what.
+    pub what: ImageUse,
+}
+
+/// What an image is needed for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageUse {
+    /// The container of this name runs it.
+    Container(String),
+    /// The volume of this name is it.
+    Volume(String),
 }
 
 /// What came of wanting an image.
@@ -140,6 +154,10 @@ impl Events for client::events::Recorder {
 pub trait Mounts: Send + Sync + 'static {
     /// Mounts memory at a directory; `size` in bytes limits it.
     fn tmpfs(&self, target: &Path, size: Option<u64>, mode: u32) -> io::Result<()>;
+
+    /// Lays directories over each other, the topmost first, and mounts them at
+    /// an empty directory: for reading, and without programs.
+    fn layers(&self, target: &Path, lower: &[PathBuf]) -> io::Result<()>;
 
     /// Takes a mount away; succeeds when there is none.
     fn unmount(&self, target: &Path) -> io::Result<()>;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -27,6 +28,11 @@ pub struct FakeMounts {
 
 impl Mounts for FakeMounts {
     fn tmpfs(&self, target: &Path, _size: Option<u64>, _mode: u32) -> io::Result<()> {
+        lock(&self.mounted).insert(target.to_owned());
+        Ok(())
+    }
+
+    fn layers(&self, target: &Path, _lower: &[PathBuf]) -> io::Result<()> {
         lock(&self.mounted).insert(target.to_owned());
         Ok(())
     }
@@ -129,6 +135,10 @@ impl ImageStore for FakeImages {
         Ok(())
     }
 
+    fn tidy(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn ensure(
         &self,
         _owner: &ImageOwner,
@@ -226,10 +236,24 @@ impl Cgroups for FakeCgroups {
     }
 }
 
-/// A machine with 4 CPUs and 8 GiB.
-pub struct FakeMachine;
+/// A machine with 4 CPUs and 8 GiB, of which half is free.
+pub struct FakeMachine {
+    /// Memory that could be given out, in bytes.
+    pub memory_available: AtomicU64,
+    /// Free room on the disk of 100 GiB, in bytes.
+    pub disk_available: AtomicU64,
+}
 
 const GIB: u64 = 1 << 30;
+
+impl Default for FakeMachine {
+    fn default() -> Self {
+        Self {
+            memory_available: AtomicU64::new(4 * GIB),
+            disk_available: AtomicU64::new(60 * GIB),
+        }
+    }
+}
 
 impl Machine for FakeMachine {
     fn facts(&self) -> MachineFacts {
@@ -252,13 +276,13 @@ impl Machine for FakeMachine {
     }
 
     fn memory_available(&self) -> io::Result<u64> {
-        Ok(4 * GIB)
+        Ok(self.memory_available.load(Ordering::Relaxed))
     }
 
     fn disk(&self, _path: &Path) -> io::Result<Disk> {
         Ok(Disk {
             capacity_bytes: 100 * GIB,
-            available_bytes: 60 * GIB,
+            available_bytes: self.disk_available.load(Ordering::Relaxed),
             inodes: 1_000_000,
             inodes_free: 900_000,
         })

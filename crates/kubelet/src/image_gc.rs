@@ -135,14 +135,27 @@ fn wanted(policy: Policy, disk: Disk) -> u64 {
 
 /// Runs until it is dropped.
 pub async fn run(cx: &Context) {
-    let mut collector = Collector::default();
     loop {
-        collect(cx, &mut collector).await;
+        collect(cx).await;
         cx.clock.sleep(PERIOD).await;
     }
 }
 
-async fn collect(cx: &Context, collector: &mut Collector) {
+/// Removes all images that nobody uses and that may go, before pods have to.
+///
+/// Follows DeleteUnusedImages of the same file.
+pub async fn remove_unused(cx: &Context) {
+    let mut collector = cx.collector.lock().await;
+    let images = cx.images.stored().await;
+    let plan = collector.plan(cx.config.image_gc, &images, None, cx.clock.now());
+    let candidates = plan.candidates.iter().map(|(id, _)| id);
+    for id in plan.aged.iter().chain(candidates) {
+        remove(cx, id).await;
+    }
+}
+
+async fn collect(cx: &Context) {
+    let mut collector = cx.collector.lock().await;
     let images = cx.images.stored().await;
     let disk = match cx.machine.disk(&cx.config.image_root) {
         Ok(disk) => Some(disk),
@@ -151,6 +164,9 @@ async fn collect(cx: &Context, collector: &mut Collector) {
             None
         }
     };
+    if let Err(error) = cx.images.tidy() {
+        tracing::warn!(error, "cannot forget who pulled images that are gone");
+    }
     let now = cx.clock.now();
     let plan = collector.plan(cx.config.image_gc, &images, disk, now);
     for id in &plan.aged {

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::doors::{Cgroups, Events, ImageStore, Kind, Machine, Mounts, Network};
 use crate::events::node_reference;
+use crate::eviction;
 use crate::housekeeping;
 use crate::metrics::Metrics;
 use crate::node::{self, lease, register, status::StatusLoop};
@@ -268,6 +269,8 @@ fn assemble(
             bytes: facts.memory_bytes,
             cgroup_version: about.cgroup_version,
         },
+        pressure: RwLock::default(),
+        collector: tokio::sync::Mutex::default(),
     }
 }
 
@@ -308,6 +311,8 @@ async fn keep(handle: Handle, sources: Sources, runtime_version: String) {
         let _ = sender.send((change.old.clone(), change.new.clone()));
     });
     housekeeping::take_over(&cx, &workers).await;
+    let eviction = eviction::run(Arc::clone(&cx), workers.clone());
+    tasks.spawn("eviction", Importance::Essential, eviction);
     let housekeeping = housekeeping::run(Arc::clone(&cx), workers.clone());
     tasks.spawn("housekeeping", Importance::Essential, housekeeping);
     pod_source::follow(cx, workers, receiver).await;

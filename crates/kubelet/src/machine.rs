@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::doors::{Cgroups, Disk, Machine, MachineFacts, Mounts};
@@ -157,6 +159,24 @@ impl Mounts for LinuxMounts {
         Ok(())
     }
 
+    fn layers(&self, target: &Path, lower: &[PathBuf]) -> io::Result<()> {
+        // Layers are named through descriptors, which keeps the options below
+        // a page. The target itself is empty and lies lowest: the kernel wants
+        // two directories at least.
+        let below = std::iter::once(target).chain(lower.iter().rev().map(PathBuf::as_path));
+        let opened: Vec<OwnedFd> = below.map(open_directory).collect::<io::Result<_>>()?;
+        let names = opened.iter().rev();
+        let names: Vec<String> = names
+            .map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd()))
+            .collect();
+        let options = format!("lowerdir={}", names.join(":"));
+        let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
+        let flags =
+            MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        rustix::mount::mount("overlay", target, "overlay", flags, options.as_c_str())?;
+        Ok(())
+    }
+
     fn unmount(&self, target: &Path) -> io::Result<()> {
         use rustix::io::Errno;
         // Several can lie on top of each other.
@@ -186,6 +206,11 @@ impl Mounts for LinuxMounts {
         points.reverse();
         Ok(points)
     }
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// Control groups of either version.

@@ -10,6 +10,7 @@ use typed::api::core::v1::{Node, Pod};
 
 use crate::admission::{NODE_AFFINITY, admit};
 use crate::context::Context;
+use crate::eviction;
 use crate::pod::{is_terminal, phase};
 use crate::security::forbidden_sysctl;
 use crate::status::Failure;
@@ -111,6 +112,9 @@ async fn rejection(cx: &Context, workers: &PodWorkers, pod: &Arc<Pod>) -> Option
     if present.is_ok_and(|sandboxes| !sandboxes.is_empty()) {
         // It was taken before this kubelet started.
         return None;
+    }
+    if let Some(refusal) = eviction::refusal(pod, cx.pressure()) {
+        return Some(refusal);
     }
     let decide = |node: &Node| {
         let sysctl = forbidden_sysctl(pod, &cx.config);

@@ -315,7 +315,10 @@ async fn writable_layer(shared: &Arc<Shared>, id: &str) -> Result<FsUsage> {
         return Ok(usage);
     }
     let upper = shared.config.data_dir.join(id).join("upper");
-    let usage = blocking("measure the writable layer", move || Ok(measure(&upper))).await?;
+    let usage = blocking("measure the writable layer", move || {
+        Ok(FsUsage::of(&upper))
+    })
+    .await?;
     if let Some(container) = shared.state.lock().containers.get_mut(id) {
         container.measured = Some((now, usage));
     }
@@ -338,31 +341,6 @@ pub(super) fn usage(shared: &Shared, cgroup: &str) -> Result<Stats> {
         pids: usage.pids,
         writable_layer: None,
     })
-}
-
-/// Adds up a tree that may change meanwhile; what disappears is not counted.
-fn measure(directory: &Path) -> FsUsage {
-    let mut total = FsUsage {
-        used_bytes: 0,
-        inodes_used: 1,
-    };
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return total;
-    };
-    for entry in entries.flatten() {
-        let Ok(metadata) = entry.metadata() else {
-            continue;
-        };
-        if metadata.is_dir() {
-            let below = measure(&entry.path());
-            total.used_bytes += below.used_bytes;
-            total.inodes_used += below.inodes_used;
-        } else {
-            total.used_bytes += metadata.blocks() * 512;
-            total.inodes_used += 1;
-        }
-    }
-    total
 }
 
 impl Found {

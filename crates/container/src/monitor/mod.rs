@@ -140,9 +140,14 @@ impl Monitor {
             .cgroups
             .group(&file.monitor_cgroup)
             .map_err(|error| error.to_string())?;
-        move_out(&own)?;
-        let own = std::fs::File::open("/proc/self/ns/pid").map_err(io("open the pid namespace"))?;
+        move_into(&own, rustix::process::getpid().as_raw_nonzero().get())?;
+        let pid_namespace =
+            std::fs::File::open("/proc/self/ns/pid").map_err(io("open the pid namespace"))?;
         let holder = sandbox::set_up(&directory, &file)?;
+        if let Some(holder) = &holder {
+            // It may be older than the monitor's own move.
+            move_into(&own, holder.pid)?;
+        }
         let listener = listen(&directory).map_err(io("listen"))?;
         Ok(Monitor {
             directory,
@@ -151,7 +156,7 @@ impl Monitor {
             clock: Clock::system(),
             signals,
             listener,
-            own_pid_namespace: own.into(),
+            own_pid_namespace: pid_namespace.into(),
             holder,
             containers: BTreeMap::new(),
             execs: Vec::new(),
@@ -347,11 +352,10 @@ impl Monitor {
     }
 }
 
-/// Moves this process into its own cgroup. The first move after a pause waits some
-/// milliseconds for a grace period of the kernel, so a process of its own does it
-/// while this one goes on.
-fn move_out(group: &Group) -> Result<(), String> {
-    let pid = rustix::process::getpid().as_raw_nonzero().get();
+/// Moves a process into the monitor's cgroup. The first move after a pause waits
+/// some milliseconds for a grace period of the kernel, so a process of its own does
+/// it while this one goes on.
+fn move_into(group: &Group, pid: i32) -> Result<(), String> {
     match process::fork(process::Namespaces::NONE, None) {
         Ok(Fork::Parent { .. }) => Ok(()),
         Ok(Fork::Child) => {

@@ -85,7 +85,10 @@ pub async fn follow(
         // Asked before reading: what was written before the end is read below.
         let over = !options.follow || ended().await;
         while let Some(bytes) = reader.next()? {
-            if output.send(bytes).await.is_err() {
+            if bytes.is_empty() {
+                // Nothing of a whole block was wanted: others may have their turn.
+                tokio::task::yield_now().await;
+            } else if output.send(bytes).await.is_err() {
                 return Ok(());
             }
         }
@@ -116,6 +119,7 @@ struct Reader {
     options: LogOptions,
     pending: Vec<u8>,
     left: Option<u64>,
+    since: Option<Since>,
     block: Vec<u8>,
     /// Whether the line before was cut, so that its rest needs no time.
     in_line: bool,
@@ -138,6 +142,7 @@ impl Reader {
             options: options.clone(),
             pending: Vec::new(),
             left: options.limit_bytes,
+            since: options.since.map(Since::new),
             block: vec![0; BLOCK],
             in_line: false,
         })
@@ -147,7 +152,8 @@ impl Reader {
         self.left == Some(0)
     }
 
-    /// The next piece of output; none at the end of the file.
+    /// The next piece of output, which is empty when nothing of a block is
+    /// wanted; none at the end of the file.
     fn next(&mut self) -> io::Result<Option<Bytes>> {
         while !self.is_full() {
             let length = self.file.read(&mut self.block)?;
@@ -159,10 +165,7 @@ impl Reader {
                 continue;
             };
             let whole: Vec<u8> = self.pending.drain(..=end).collect();
-            let out = self.print(&whole);
-            if !out.is_empty() {
-                return Ok(Some(out));
-            }
+            return Ok(Some(self.print(&whole)));
         }
         Ok(None)
     }
@@ -186,11 +189,12 @@ impl Reader {
             {
                 continue;
             }
-            if let Some(since) = self.options.since {
-                let time: Option<Timestamp> = line.time.parse().ok();
-                if time.is_some_and(|time| time < since) {
-                    continue;
-                }
+            if self
+                .since
+                .as_ref()
+                .is_some_and(|since| since.is_after(line.time))
+            {
+                continue;
             }
             if self.options.timestamps && !self.in_line {
                 out.put_slice(line.time.as_bytes());
@@ -248,6 +252,30 @@ impl Reader {
     }
 }
 
+/// From when on lines are wanted.
+struct Since {
+    time: Timestamp,
+    /// As our runtime writes it: such texts are in the order of their times,
+    /// and a log may have a hundred million lines.
+    text: String,
+}
+
+impl Since {
+    fn new(time: Timestamp) -> Since {
+        let text = format!("{time:.9}");
+        Since { time, text }
+    }
+
+    /// Whether it comes after the time of a line. A time that is none is wanted.
+    fn is_after(&self, time: &str) -> bool {
+        if time.len() == self.text.len() && time.ends_with('Z') {
+            return time < self.text.as_str();
+        }
+        let time: Option<Timestamp> = time.parse().ok();
+        time.is_some_and(|time| time < self.time)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,7 +323,11 @@ mod tests {
             since: "2026-11-20T10:00:02Z".parse().ok(),
             ..plain.clone()
         };
-        assert_eq!(read(TEXT, since).await, "three\n");
+        assert_eq!(read(TEXT, since.clone()).await, "three\n");
+        // Other runtimes write other forms of the same times.
+        let foreign = "2026-11-20T10:00:01.5Z stdout F old\n\
+            2026-11-20T11:00:02.5+01:00 stdout F new\n";
+        assert_eq!(read(foreign, since).await, "new\n");
         let timed = LogOptions {
             timestamps: true,
             ..tail(3)

@@ -59,7 +59,14 @@ pub async fn rotate_all(
         let Some(path) = &container.log_path else {
             continue;
         };
-        let length = fs::metadata(path).map_or(0, |meta| meta.len());
+        let length = match fs::metadata(path) {
+            Ok(meta) => meta.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                reopen(runtime, &container.id, path).await;
+                0
+            }
+            Err(_) => 0,
+        };
         longest = longest.max(length);
         if length < size_max {
             continue;
@@ -69,6 +76,15 @@ pub async fn rotate_all(
         }
     }
     longest
+}
+
+/// A kubelet that ended between renaming and reopening left a runtime that
+/// goes on writing where nobody looks.
+async fn reopen(runtime: &dyn Runtime, id: &str, path: &Path) {
+    if let Err(error) = runtime.reopen_log(id).await {
+        let error = error.chain();
+        tracing::warn!(path = %path.display(), error, "cannot reopen log");
+    }
 }
 
 async fn rotate(
@@ -124,6 +140,28 @@ pub fn rotated(path: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use container::fake::FakeRuntime;
+    use container::{ContainerConfig, SandboxConfig};
+
+    #[tokio::test]
+    async fn a_rotation_that_was_cut_off_is_finished() {
+        let temp = tempfile::tempdir().unwrap();
+        let runtime = FakeRuntime::default();
+        let sandbox = SandboxConfig {
+            log_directory: Some(temp.path().to_owned()),
+            ..SandboxConfig::default()
+        };
+        let sandbox = runtime.run_sandbox(sandbox).await.unwrap();
+        let config = ContainerConfig {
+            log_path: Some("0.log".into()),
+            ..ContainerConfig::default()
+        };
+        let id = runtime.create_container(&sandbox, config).await.unwrap();
+        runtime.start_container(&id).await.unwrap();
+        fs::write(temp.path().join("0.log.20261130"), "old").unwrap();
+        rotate_all(&runtime, &Clock::system(), 100, 5).await;
+        assert!(temp.path().join("0.log").exists());
+    }
 
     #[test]
     fn the_oldest_go() {

@@ -1,7 +1,6 @@
 //! This node in the cluster: its registration, status and lease.
 
 pub mod lease;
-pub mod pressure;
 pub mod register;
 pub mod status;
 
@@ -11,10 +10,8 @@ use meta::Quantity;
 
 use crate::config::Config;
 use crate::doors::{Disk, MachineFacts};
+use crate::eviction::threshold::Signal;
 use crate::resources::Amounts;
-
-/// Memory that is kept free by evicting pods, upstream's default.
-pub const EVICTION_MEMORY: i64 = 100 << 20;
 
 /// What the node has and what pods may use of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +26,6 @@ pub struct Room {
 /// pkg/kubelet/cm/node_container_manager_linux.go.
 pub fn room(config: &Config, machine: &MachineFacts, disk: Disk) -> Room {
     let bytes = |bytes: u64| Quantity::from_bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
-    let storage = i64::try_from(disk.capacity_bytes).unwrap_or(i64::MAX);
     let mut capacity = BTreeMap::from([
         (
             "cpu".to_owned(),
@@ -54,8 +50,18 @@ pub fn room(config: &Config, machine: &MachineFacts, disk: Disk) -> Room {
     for (name, amount) in &config.reserved {
         keep(name, *amount);
     }
-    keep("memory", Quantity::from_bytes(EVICTION_MEMORY));
-    keep("ephemeral-storage", Quantity::from_units(storage / 10));
+    // What evictions keep free, pods cannot have.
+    let hard = config.eviction.thresholds.iter();
+    for threshold in hard.filter(|threshold| threshold.grace.is_none()) {
+        match threshold.signal {
+            Signal::Memory => keep("memory", bytes(threshold.below.of(machine.memory_bytes))),
+            Signal::NodeFs => {
+                let kept = threshold.below.of(disk.capacity_bytes);
+                keep("ephemeral-storage", bytes(kept));
+            }
+            _ => {}
+        }
+    }
     for total in machine.hugepages.values() {
         keep("memory", bytes(*total));
     }

@@ -18,12 +18,12 @@ use typed::api::core::v1::{
 };
 use typed::{Time, Wire};
 
-use super::pressure::{Gauge, Pressure};
 use super::{room, wire};
 use crate::config::Config;
 use crate::context::Context;
 use crate::doors::{Kind, MachineFacts};
 use crate::events::node_reference;
+use crate::eviction::Pressure;
 use crate::status::manager::whole_seconds;
 
 const LOOK: Duration = Duration::from_secs(10);
@@ -178,7 +178,6 @@ pub struct StatusLoop {
     fixed: NodeStatus,
     machine: MachineFacts,
     wake: Arc<Notify>,
-    gauge: Gauge,
     written: Option<Instant>,
     last: Vec<Verdict>,
 }
@@ -193,7 +192,6 @@ impl StatusLoop {
             fixed,
             machine,
             wake,
-            gauge: Gauge::default(),
             written: None,
             last: Vec::new(),
         }
@@ -230,12 +228,6 @@ impl StatusLoop {
         *cx.allocatable
             .write()
             .unwrap_or_else(PoisonError::into_inner) = room.allocatable.clone();
-        let pressure = self.gauge.measure(
-            &cx.clock,
-            &*cx.machine,
-            &cx.config.root,
-            &cx.config.image_root,
-        );
         let mut unready = Vec::new();
         match cx.runtime.status().await {
             Ok(status) if status.runtime_ready => {}
@@ -250,7 +242,7 @@ impl StatusLoop {
                 "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:{why}"
             ));
         }
-        let verdicts = verdicts(pressure, &unready);
+        let verdicts = verdicts(cx.pressure(), &unready);
         let mut images = cx.images.list().await;
         images.sort_by_key(|image| std::cmp::Reverse(image.size_bytes));
         images.truncate(IMAGES_MAX);

@@ -1,14 +1,13 @@
 //! The channel protocol of exec and attach: the first byte of each message says
 //! which stream it belongs to.
 //!
-//! 0 stdin, 1 stdout, 2 stderr, 3 the outcome, 4 the terminal's size; in version
-//! 5 also 255, which closes a stream. Follows
-//! apimachinery/pkg/util/httpstream/wsstream and remotecommand/websocket.go.
+//! Crate `streams` has the framing; this is the side that runs the command. Follows
+//! kubelet/pkg/cri/streaming/remotecommand/websocket.go.
 
 use std::future::Future;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use container::runtime::{Streams, TerminalSize};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
@@ -16,36 +15,25 @@ use http::Request;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use stdx::{Clock, Importance};
+use streams::channel::{CLOSE, OUTCOME, RESIZE, STDERR, STDIN, STDOUT, frame, split};
+use streams::{Message, farewell, protocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
 
 use super::query::Query;
-use super::upgrade::{Socket, Spoken, Wire, accept, farewell};
+use super::upgrade::{Socket, Spoken, Wire, accept};
 use super::{Answer, Server, spdy_streams};
 
 /// The versions that are spoken. Over a WebSocket the best first.
 const SPOKEN: Spoken = Spoken {
-    web_socket: &["v5.channel.k8s.io", "v4.channel.k8s.io"],
-    spdy: &[
-        spdy_streams::V4,
-        spdy_streams::V3,
-        spdy_streams::V2,
-        spdy_streams::V1,
-    ],
+    web_socket: &[protocol::V5, protocol::V4],
+    spdy: &[protocol::V4, protocol::V3, protocol::V2, protocol::V1],
 };
 
 /// How often a client is asked whether it is there.
 const ASK_EVERY: Duration = Duration::from_secs(15);
 /// How long a client may take to hang up.
 const LINGER: Duration = Duration::from_secs(60);
-
-const STDIN: u8 = 0;
-const STDOUT: u8 = 1;
-const STDERR: u8 = 2;
-const OUTCOME: u8 = 3;
-const RESIZE: u8 = 4;
-const CLOSE: u8 = 255;
 
 pub(super) const BUFFER: usize = 64 * 1024;
 pub(super) const PIECE: usize = 32 * 1024;
@@ -234,13 +222,6 @@ async fn pump(channel: u8, mut from: DuplexStream, to: mpsc::Sender<Message>) {
     }
 }
 
-fn frame(channel: u8, bytes: &[u8]) -> Message {
-    let mut frame = BytesMut::with_capacity(bytes.len() + 1);
-    frame.put_u8(channel);
-    frame.put_slice(bytes);
-    Message::Binary(frame.freeze())
-}
-
 /// Takes what the client sends, until it goes.
 async fn read(
     mut source: SplitStream<Socket>,
@@ -249,19 +230,16 @@ async fn read(
 ) {
     let mut stdin = Some(stdin);
     while let Some(Ok(message)) = source.next().await {
-        let bytes: Bytes = match message {
-            Message::Binary(bytes) => bytes,
-            Message::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
-            Message::Close(_) => return,
-            _ => continue,
-        };
-        let Some((channel, data)) = bytes.split_first() else {
+        if message.is_close() {
+            return;
+        }
+        let Some((channel, data)) = split(message) else {
             continue;
         };
-        match *channel {
+        match channel {
             STDIN => {
                 let written = match &mut stdin {
-                    Some(to) => to.write_all(data).await,
+                    Some(to) => to.write_all(&data).await,
                     None => Ok(()),
                 };
                 if written.is_err() {
@@ -269,7 +247,7 @@ async fn read(
                 }
             }
             RESIZE => {
-                if let Some(size) = size(data) {
+                if let Some(size) = size(&data) {
                     // A size that nobody waits for is of no interest.
                     let _ = resize.try_send(size);
                 }

@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use http::StatusCode;
 
-use super::stats::{Usage, usage};
 use super::{Answer, Server, whole};
+use crate::usage::{self, PodUsage, Usage};
 
 const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -17,7 +17,7 @@ pub(super) fn answer(server: &Server) -> Answer {
 }
 
 pub(super) async fn resource(server: &Server) -> Answer {
-    let usage = usage(server).await;
+    let usage = usage::read(&server.handle.cx).await;
     whole(StatusCode::OK, KIND, render(&usage))
 }
 
@@ -36,15 +36,14 @@ fn render(usage: &Usage) -> String {
     let pods = || usage.pods.iter();
     let containers =
         || pods().flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)));
-    let of_container = |pod: &super::stats::PodUsage, name: &str| {
+    let of_container = |pod: &PodUsage, name: &str| {
         format!(
             "{{container=\"{name}\",namespace=\"{}\",pod=\"{}\"}}",
             pod.namespace, pod.name
         )
     };
-    let of_pod = |pod: &super::stats::PodUsage| {
-        format!("{{namespace=\"{}\",pod=\"{}\"}}", pod.namespace, pod.name)
-    };
+    let of_pod =
+        |pod: &PodUsage| format!("{{namespace=\"{}\",pod=\"{}\"}}", pod.namespace, pod.name);
     family(
         "container_cpu_usage_seconds_total",
         "counter",

@@ -9,25 +9,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use stdx::Importance;
+use streams::channel::{frame, split};
+use streams::protocol::{PORTS, TUNNELLED_PORTS, V4};
+use streams::{Message, farewell};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
 
 use super::channels::{accompany, write};
 use super::port_streams::Ports;
 use super::query::Query;
-use super::upgrade::{Socket, Spoken, Wire, accept, farewell};
+use super::upgrade::{Socket, Spoken, Wire, accept};
 use super::{Answer, Server, port_streams, text};
 
-const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 const SPOKEN: Spoken = Spoken {
-    web_socket: &[TUNNEL, "v4.channel.k8s.io"],
-    spdy: &["portforward.k8s.io"],
+    web_socket: &[TUNNELLED_PORTS, V4],
+    spdy: &[PORTS],
 };
 const BUFFER: usize = 64 * 1024;
 
@@ -55,7 +55,7 @@ pub(super) async fn answer(
         Err(answer) => return *answer,
     };
     // Only channels need to be told beforehand which ports they are for.
-    let needs_ports = !upgrade.is_spdy() && upgrade.protocol != TUNNEL;
+    let needs_ports = !upgrade.is_spdy() && upgrade.protocol != TUNNELLED_PORTS;
     let ports = match ports {
         Err(words) if needs_ports => return text(StatusCode::BAD_REQUEST, words),
         ports => ports.unwrap_or_default(),
@@ -69,7 +69,7 @@ pub(super) async fn answer(
     };
     cx.supervisor
         .spawn("port forward", Importance::Ordinary, async move {
-            let is_tunnel = upgrade.protocol == TUNNEL;
+            let is_tunnel = upgrade.protocol == TUNNELLED_PORTS;
             match upgrade.wire().await {
                 Ok(Wire::Spdy(raw)) => port_streams::serve(*raw, ports_of).await,
                 Ok(Wire::WebSocket(socket)) if is_tunnel => {
@@ -82,44 +82,10 @@ pub(super) async fn answer(
     answer
 }
 
-/// SPDY whose bytes are the messages of a WebSocket. Follows
-/// apimachinery/pkg/util/portforward/tunneling_connection.go.
+/// SPDY whose bytes are the messages of a WebSocket.
 async fn tunnel(socket: Socket, ports: Ports) {
-    let (mut sink, mut source) = socket.split();
-    let (inner, outer) = tokio::io::duplex(BUFFER);
-    let (mut reader, mut writer) = tokio::io::split(outer);
-    let reading = async {
-        while let Some(Ok(message)) = source.next().await {
-            match message {
-                Message::Binary(bytes) if writer.write_all(&bytes).await.is_err() => return,
-                Message::Close(_) => break,
-                _ => {}
-            }
-        }
-        // SPDY sees the end as that of its connection.
-        let _ = writer.shutdown().await;
-    };
-    let writing = async {
-        let mut bytes = BytesMut::with_capacity(BUFFER);
-        while let Ok(1..) = reader.read_buf(&mut bytes).await {
-            if sink
-                .send(Message::Binary(bytes.split().freeze()))
-                .await
-                .is_err()
-            {
-                return;
-            }
-            bytes.reserve(BUFFER / 2);
-        }
-        let _ = sink.send(farewell()).await;
-        let _ = sink.close().await;
-    };
-    let serving = port_streams::serve(inner, ports);
-    let moving = async { tokio::join!(reading, serving) };
-    tokio::select! {
-        _ = moving => {}
-        () = writing => {}
-    }
+    let (inner, moving) = streams::tunnel(socket);
+    tokio::join!(port_streams::serve(inner, ports), moving);
 }
 
 fn ports(query: &Query) -> Result<Vec<u16>, String> {
@@ -165,20 +131,18 @@ async fn forward(socket: Socket, ports_of: Ports, ports: Vec<u16>) {
     };
     let reading = async move {
         while let Some(Ok(message)) = source.next().await {
-            let bytes = match message {
-                Message::Binary(bytes) => bytes,
-                Message::Close(_) => return,
-                _ => continue,
-            };
-            let Some((channel, data)) = bytes.split_first() else {
+            if message.is_close() {
+                return;
+            }
+            let Some((channel, data)) = split(message) else {
                 continue;
             };
-            let written = match writers.get_mut(channel) {
-                Some(writer) => writer.write_all(data).await,
+            let written = match writers.get_mut(&channel) {
+                Some(writer) => writer.write_all(&data).await,
                 None => Ok(()),
             };
             if written.is_err() {
-                writers.remove(channel);
+                writers.remove(&channel);
             }
         }
     };
@@ -203,11 +167,4 @@ async fn pump(channel: u8, mut from: ReadHalf<tokio::io::DuplexStream>, to: mpsc
             }
         }
     }
-}
-
-fn frame(channel: u8, bytes: &[u8]) -> Message {
-    let mut frame = BytesMut::with_capacity(bytes.len() + 1);
-    frame.put_u8(channel);
-    frame.put_slice(bytes);
-    Message::Binary(frame.freeze())
 }

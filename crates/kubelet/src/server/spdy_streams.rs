@@ -12,15 +12,11 @@ use container::runtime::{Streams, TerminalSize};
 use serde_json::Value;
 use spdy::{Receiver, Reset, Role, Sender, Session, session};
 use stdx::Clock;
+use streams::protocol::{V1, V2, V4};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::channels::{PIECE, Wants, size_of, streams};
-
-pub(super) const V4: &str = "v4.channel.k8s.io";
-pub(super) const V3: &str = "v3.channel.k8s.io";
-pub(super) const V2: &str = "v2.channel.k8s.io";
-pub(super) const V1: &str = "channel.k8s.io";
 
 /// How long a client may take to open its streams.
 const OPEN: Duration = Duration::from_secs(30);

@@ -5,103 +5,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use container::status::{
-    ContainerFilter, ContainerState, SandboxFilter, SandboxState, SandboxStatus, Stats,
-};
+use container::status::Stats;
 use http::StatusCode;
 use serde_json::{Value, json};
 use stdx::Timestamp;
 
 use super::{Answer, Server};
 use crate::doors::Disk;
-
-/// What was used at one moment.
-pub(super) struct Usage {
-    pub(super) time_ms: i64,
-    pub(super) node_cpu_ns: u64,
-    pub(super) node_memory: u64,
-    pub(super) pods: Vec<PodUsage>,
-    /// Whether something could not be read.
-    pub(super) failed: bool,
-}
-
-/// What a pod uses.
-pub(super) struct PodUsage {
-    pub(super) name: String,
-    pub(super) namespace: String,
-    pub(super) uid: String,
-    pub(super) created_ns: i64,
-    pub(super) stats: Stats,
-    pub(super) containers: Vec<ContainerUsage>,
-}
-
-/// What a container uses.
-pub(super) struct ContainerUsage {
-    pub(super) name: String,
-    pub(super) id: String,
-    pub(super) started_ns: i64,
-    pub(super) stats: Stats,
-}
-
-/// Reads what is used now.
-pub(super) async fn usage(server: &Server) -> Usage {
-    let cx = &server.handle.cx;
-    let facts = cx.machine.facts();
-    let available = cx.machine.memory_available();
-    let mut usage = Usage {
-        time_ms: cx.clock.wall().as_millisecond(),
-        node_cpu_ns: cx.machine.cpu_usage_ns().unwrap_or(0),
-        node_memory: facts
-            .memory_bytes
-            .saturating_sub(*available.as_ref().unwrap_or(&0)),
-        pods: Vec::new(),
-        failed: available.is_err(),
-    };
-    let filter = SandboxFilter {
-        state: Some(SandboxState::Ready),
-        ..SandboxFilter::default()
-    };
-    let Ok(sandboxes) = cx.runtime.list_sandboxes(&filter).await else {
-        usage.failed = true;
-        return usage;
-    };
-    for sandbox in sandboxes {
-        match pod(server, sandbox).await {
-            Ok(pod) => usage.pods.push(pod),
-            // A pod that ended just now is no failure.
-            Err(error) => tracing::debug!(error = error.chain(), "cannot read a pod's stats"),
-        }
-    }
-    usage
-}
-
-async fn pod(server: &Server, sandbox: SandboxStatus) -> Result<PodUsage, container::Error> {
-    let runtime = &server.handle.cx.runtime;
-    let filter = ContainerFilter {
-        sandbox_id: Some(sandbox.id.clone()),
-        state: Some(ContainerState::Running),
-        ..ContainerFilter::default()
-    };
-    let mut containers = Vec::new();
-    for status in runtime.list_containers(&filter).await? {
-        if let Ok(stats) = runtime.container_stats(&status.id).await {
-            containers.push(ContainerUsage {
-                name: status.name,
-                id: status.id,
-                started_ns: status.started_ns.unwrap_or(0),
-                stats,
-            });
-        }
-    }
-    Ok(PodUsage {
-        stats: runtime.sandbox_stats(&sandbox.id).await?,
-        name: sandbox.name,
-        namespace: sandbox.namespace,
-        uid: sandbox.uid,
-        created_ns: sandbox.created_ns,
-        containers,
-    })
-}
+use crate::usage::{self, PodUsage};
 
 /// The reading before, by what was read: rates need two.
 #[derive(Default)]
@@ -134,8 +45,8 @@ impl Samples {
 }
 
 pub(super) async fn answer(server: &Server) -> Answer {
-    let usage = usage(server).await;
     let cx = &server.handle.cx;
+    let usage = usage::read(cx).await;
     let time = cx.clock.wall();
     let now_ns = i64::try_from(time.as_nanosecond()).unwrap_or(0);
     let facts = cx.machine.facts();

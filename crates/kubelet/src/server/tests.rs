@@ -92,7 +92,7 @@ impl House {
             network: Arc::new(FakeNetwork::default()),
             mounts: Arc::new(FakeMounts::default()),
             cgroups: Arc::new(FakeCgroups::default()),
-            machine: Arc::new(FakeMachine),
+            machine: Arc::new(FakeMachine::default()),
             prober: None,
             events: Some(Arc::new(FakeEvents::default())),
         };

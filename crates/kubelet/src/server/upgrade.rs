@@ -7,11 +7,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use streams::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::{Answer, text};
 
@@ -59,7 +56,7 @@ impl Upgrade {
         if self.is_spdy {
             return Ok(Wire::Spdy(Box::new(raw)));
         }
-        let socket = WebSocketStream::from_raw_socket(raw, Role::Server, None).await;
+        let socket = streams::handshake::server(raw).await;
         Ok(Wire::WebSocket(Box::new(socket)))
     }
 }
@@ -182,13 +179,4 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
 fn has(headers: &HeaderMap, name: &str, word: &str) -> bool {
     let words = values(headers, name);
     words.iter().any(|value| value.eq_ignore_ascii_case(word))
-}
-
-/// The end of a conversation that went well. Clients take any other for a
-/// broken connection.
-pub(super) fn farewell() -> Message {
-    Message::Close(Some(CloseFrame {
-        code: CloseCode::Normal,
-        reason: "".into(),
-    }))
 }

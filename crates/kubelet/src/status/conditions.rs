@@ -19,6 +19,9 @@ pub const OWNED: [&str; 7] = [
     "PodResizeInProgress",
 ];
 
+/// The type that the kubelet writes, too, when it ends a pod for the node's sake.
+pub const DISRUPTION: &str = "DisruptionTarget";
+
 /// A condition before it has times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -82,6 +85,23 @@ pub fn conditions(
         all.push(condition(pod, old, kind, verdict, now));
     }
     all
+}
+
+/// Tells that the pod ends for the node's sake.
+pub fn disrupt(
+    conditions: &mut Vec<PodCondition>,
+    pod: &Pod,
+    old: &PodStatus,
+    message: String,
+    now: Timestamp,
+) {
+    let verdict = Verdict {
+        status: "True",
+        reason: "TerminationByKubelet",
+        message,
+    };
+    conditions.retain(|condition| condition.type_ != DISRUPTION);
+    conditions.push(condition(pod, old, DISRUPTION, verdict, now));
 }
 
 /// Gives a verdict the time since which it is so.

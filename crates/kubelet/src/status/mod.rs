@@ -61,6 +61,8 @@ pub struct Facts<'a> {
     pub is_terminal: bool,
     /// What ends the pod from outside: phase Failed with this reason.
     pub verdict: Option<&'a Failure>,
+    /// The verdict is no fault of the pod's.
+    pub is_disrupted: bool,
 }
 
 impl Facts<'_> {
@@ -118,7 +120,11 @@ pub fn generate(pod: &Pod, old: &PodStatus, observed: &Observed, facts: &Facts<'
     let (reason, message) = explanation(pod, old, &phase, facts);
     let has_network =
         observed.ready_sandbox().is_some() && (is_host_network(pod) || !observed.ips.is_empty());
-    let conditions = conditions::conditions(pod, old, &all, &phase, has_network, facts.now);
+    let mut conditions = conditions::conditions(pod, old, &all, &phase, has_network, facts.now);
+    if let Some(verdict) = facts.verdict.filter(|_| facts.is_disrupted) {
+        let message = verdict.message.clone();
+        conditions::disrupt(&mut conditions, pod, old, message, facts.now);
+    }
     let mut status = PodStatus {
         phase: Some(phase),
         reason,

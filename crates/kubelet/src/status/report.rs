@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use typed::Wire;
 use typed::api::core::v1::PodStatus;
 
-use super::conditions::OWNED;
+use super::conditions::{DISRUPTION, OWNED};
 
 /// Fields of a pod's status that the kubelet writes.
 const FIELDS: [&str; 15] = [
@@ -73,7 +73,7 @@ fn changed_conditions(old: &Value, new: &Value) -> Vec<Value> {
     let old = list(old);
     let changed = list(new).into_iter().filter(|condition| {
         let kind = condition["type"].as_str().unwrap_or_default();
-        OWNED.contains(&kind) && !old.contains(condition)
+        (OWNED.contains(&kind) || kind == DISRUPTION) && !old.contains(condition)
     });
     let with_nulls = changed.map(|mut condition| {
         let before = old.iter().find(|known| known["type"] == condition["type"]);

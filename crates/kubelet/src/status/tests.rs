@@ -82,6 +82,7 @@ fn generated(pod: &Pod, observed: &Observed, failures: &ContainerFailures) -> Po
         now: Timestamp::from_second(1000).unwrap(),
         is_terminal: false,
         verdict: None,
+        is_disrupted: false,
     };
     let old = pod.status.clone().unwrap_or_default();
     generate(pod, &old, observed, &facts)

@@ -9,6 +9,7 @@ mod config_map;
 mod downward_api;
 mod empty_dir;
 mod host_path;
+mod image;
 pub mod ownership;
 mod projected;
 mod secret;
@@ -196,11 +197,12 @@ pub trait Plugin: Send + Sync {
 }
 
 /// All types, alphabetically.
-pub const PLUGINS: [&dyn Plugin; 6] = [
+pub const PLUGINS: [&dyn Plugin; 7] = [
     &config_map::ConfigMapVolume,
     &downward_api::DownwardApiVolume,
     &empty_dir::EmptyDirVolume,
     &host_path::HostPathVolume,
+    &image::ImageVolume,
     &projected::ProjectedVolume,
     &secret::SecretVolume,
 ];
@@ -213,14 +215,13 @@ pub fn plugin(volume: &Volume) -> Result<&'static dyn Plugin, VolumeError> {
 
 /// The name of a volume's type, for a refusal.
 fn type_name(volume: &Volume) -> String {
-    let known: [(bool, &str); 8] = [
+    let known: [(bool, &str); 7] = [
         (
             volume.persistent_volume_claim.is_some(),
             "persistentVolumeClaim",
         ),
         (volume.csi.is_some(), "csi"),
         (volume.ephemeral.is_some(), "ephemeral"),
-        (volume.image.is_some(), "image"),
         (volume.nfs.is_some(), "nfs"),
         (volume.iscsi.is_some(), "iscsi"),
         (volume.fc.is_some(), "fc"),

@@ -7,6 +7,7 @@ use typed::Typed;
 use typed::api::core::v1::Pod;
 use typed::api::node::v1::RuntimeClass;
 
+use super::images::ImageVolumes;
 use super::kill::{self, Kill};
 use super::run::PodWorker;
 use super::start::NotStarted;
@@ -18,18 +19,33 @@ use crate::observed::Observed;
 use crate::plan::{Action, KillReason};
 use crate::pod::{ContainerKind, init_containers, is_host_network, spec};
 use crate::sandbox_config::{SandboxParts, port_mappings, sandbox_config};
-use crate::volumes::{self, Mounted, Setup};
+use crate::volumes::Mounted;
 
 /// How it goes.
 #[derive(Default)]
 struct Course {
     mounted: Mounted,
+    /// What came of the image volumes, once a container needed to know.
+    images: Option<ImageVolumes>,
     /// When to look again.
     again: Option<Duration>,
     /// Something failed.
     failed: bool,
     /// What comes later must wait.
     held_up: bool,
+}
+
+/// The pod cannot go on now.
+#[derive(Default)]
+pub(super) struct Stuck {
+    /// When to look again, if that is known.
+    pub(super) again: Option<Duration>,
+}
+
+impl From<()> for Stuck {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
 }
 
 impl Course {
@@ -51,7 +67,7 @@ impl PodWorker {
         pod: &Arc<Pod>,
         observed: &Observed,
         actions: Vec<Action>,
-    ) -> Result<Option<Duration>, ()> {
+    ) -> Result<Option<Duration>, Stuck> {
         let mut course = Course::default();
         for action in actions {
             if self.ending.is_cancelled() || course.held_up {
@@ -60,7 +76,7 @@ impl PodWorker {
             self.step(pod, observed, action, &mut course).await?;
         }
         if course.failed {
-            Err(())
+            Err(Stuck::default())
         } else {
             Ok(course.again)
         }
@@ -72,7 +88,7 @@ impl PodWorker {
         observed: &Observed,
         action: Action,
         course: &mut Course,
-    ) -> Result<(), ()> {
+    ) -> Result<(), Stuck> {
         match action {
             Action::KillPod { .. } => self.kill_pod(pod, observed).await?,
             Action::PurgeInit => self.purge_init(pod, observed).await?,
@@ -89,20 +105,33 @@ impl PodWorker {
                 let mounted = std::mem::take(&mut course.mounted);
                 course.mounted = self.mount_again(pod, mounted).await?;
             }
-            Action::Start { kind, name } => {
-                let started = self.start(pod, kind, &name, &course.mounted).await;
-                match started {
-                    Ok(()) => {
-                        self.failures.remove(&name);
-                    }
-                    Err(error) => {
-                        course.note(kind, &error);
-                        self.failures.insert(name, error.failure);
-                    }
-                }
-            }
+            Action::Start { kind, name } => self.start_in(pod, kind, name, course).await,
         }
         Ok(())
+    }
+
+    async fn start_in(
+        &mut self,
+        pod: &Pod,
+        kind: ContainerKind,
+        name: String,
+        course: &mut Course,
+    ) {
+        let images = match course.images.take() {
+            Some(images) => images,
+            None => self.image_volumes(pod, &course.mounted).await,
+        };
+        let started = self.start(pod, kind, &name, &course.mounted, &images).await;
+        course.images = Some(images);
+        match started {
+            Ok(()) => {
+                self.failures.remove(&name);
+            }
+            Err(error) => {
+                course.note(kind, &error);
+                self.failures.insert(name, error.failure);
+            }
+        }
     }
 
     async fn kill_one(
@@ -161,75 +190,6 @@ impl PodWorker {
             }
         }
         Ok(())
-    }
-
-    /// Sets up all volumes that containers mount, or tells why not.
-    async fn mount(&self, pod: &Pod, observed: &Observed) -> Result<Mounted, ()> {
-        self.mount_with(pod, observed.ips.clone()).await
-    }
-
-    async fn mount_again(&self, pod: &Pod, mounted: Mounted) -> Result<Mounted, ()> {
-        let tells_address = spec(pod).volumes.iter().flatten().any(|volume| {
-            let projected = volume
-                .projected
-                .iter()
-                .flat_map(|p| p.sources.iter().flatten());
-            volume.downward_api.is_some() || projected.into_iter().any(|s| s.downward_api.is_some())
-        });
-        if !tells_address {
-            return Ok(mounted);
-        }
-        self.mount_with(pod, self.cx.network.addresses(&self.uid).await)
-            .await
-    }
-
-    async fn mount_with(&self, pod: &Pod, ips: Vec<String>) -> Result<Mounted, ()> {
-        let cx = &self.cx;
-        let ips = if is_host_network(pod) {
-            cx.config.node_ips.clone()
-        } else {
-            ips
-        };
-        let node = cx.node_facts(ips);
-        let directory = cx.pod_directory(pod);
-        let setup = Setup {
-            pod,
-            objects: &*cx.objects,
-            tokens: &*cx.tokens,
-            node: &node,
-            mounts: &*cx.mounts,
-            clock: &cx.clock,
-            rng: &cx.rng,
-            pod_directory: &directory,
-            written: &self.written,
-        };
-        let (mounted, failed) = volumes::set_up_all(&setup).await;
-        for (volume, error) in &failed {
-            let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {error}");
-            cx.warn(pod, "FailedMount", text);
-        }
-        if failed.is_empty() {
-            Ok(mounted)
-        } else {
-            Err(())
-        }
-    }
-
-    /// Brings the volumes of a running pod up to date.
-    pub(super) async fn refresh_volumes(&self, pod: &Pod, observed: &Observed) -> Result<(), ()> {
-        if observed.ready_sandbox().is_none() {
-            return Ok(());
-        }
-        let refreshable = spec(pod).volumes.iter().flatten().any(|volume| {
-            volume.config_map.is_some()
-                || volume.secret.is_some()
-                || volume.downward_api.is_some()
-                || volume.projected.is_some()
-        });
-        if !refreshable {
-            return Ok(());
-        }
-        self.mount(pod, observed).await.map(drop)
     }
 
     async fn make_sandbox(&self, pod: &Pod, attempt: u32, changed: bool) -> Result<(), ()> {

@@ -7,8 +7,10 @@
 mod backoff;
 mod credentials;
 mod execute;
+mod images;
 mod kill;
 mod messages;
+mod mount;
 mod run;
 mod start;
 
@@ -34,6 +36,8 @@ pub struct Desired {
     pub gone: bool,
     /// The node ends the pod, for this reason.
     pub verdict: Option<Failure>,
+    /// The verdict is no fault of the pod's.
+    pub disrupted: bool,
     /// The node never took the pod: nothing of it was ever here.
     pub rejected: bool,
     /// The longest grace that whoever ends the pod allows, in seconds.
@@ -143,6 +147,7 @@ impl PodWorkers {
             gone: false,
             rejected: rejection.is_some(),
             verdict: rejection,
+            disrupted: false,
             grace_max: None,
         });
     }
@@ -154,7 +159,21 @@ impl PodWorkers {
             gone: true,
             rejected: false,
             verdict: None,
+            disrupted: false,
             grace_max: grace,
+        });
+    }
+
+    /// The node ends the pod, and gives it no longer than `grace` seconds. A
+    /// disruption is told as a condition of the pod.
+    pub fn evict(&self, uid: &str, failure: Failure, grace: i64, is_disruption: bool) {
+        self.change(uid, |desired| {
+            if desired.verdict.is_none() {
+                desired.verdict = Some(failure);
+                desired.disrupted = is_disruption;
+            }
+            let grace = desired.grace_max.map_or(grace, |known| known.min(grace));
+            desired.grace_max = Some(grace);
         });
     }
 

@@ -13,7 +13,9 @@ use typed::Typed;
 use typed::api::core::v1::{Pod, PodStatus};
 
 use super::backoff::CrashBackoff;
+use super::execute::Stuck;
 use super::kill::HooksDone;
+use super::mount::MountBackoff;
 use super::{Desired, Shared, messages};
 use crate::context::Context;
 use crate::metrics;
@@ -38,6 +40,7 @@ pub struct PodWorker {
     pub(super) failures: ContainerFailures,
     pub(super) hooks_done: HooksDone,
     pub(super) written: Written,
+    pub(super) mount_backoff: MountBackoff,
     messages: HashMap<String, String>,
     retry: Backoff,
 }
@@ -62,6 +65,7 @@ impl PodWorker {
             failures: ContainerFailures::new(),
             hooks_done: HooksDone::default(),
             written: Written::default(),
+            mount_backoff: MountBackoff::default(),
             messages: HashMap::new(),
             retry: Backoff::new(Duration::from_secs(1), Duration::from_secs(10)).jitter(0.1),
         }
@@ -143,7 +147,7 @@ impl PodWorker {
             let refreshed = self.refresh_volumes(pod, &observed).await;
             return match refreshed {
                 Ok(()) => self.next(pod, None),
-                Err(()) => Next::Wait(self.later()),
+                Err(stuck) => self.stuck(pod, &stuck),
             };
         }
         if let Ok(observed) = self.look().await {
@@ -154,7 +158,7 @@ impl PodWorker {
         }
         match outcome {
             Ok(again) => self.next(pod, again),
-            Err(()) => Next::Wait(self.later()),
+            Err(stuck) => self.stuck(pod, &stuck),
         }
     }
 
@@ -166,6 +170,13 @@ impl PodWorker {
             wait = wait.min(left);
         }
         Next::Wait(wait.max(Duration::from_millis(1)))
+    }
+
+    /// Something failed: look again when it may be over.
+    fn stuck(&mut self, pod: &Pod, stuck: &Stuck) -> Next {
+        let wait = stuck.again.unwrap_or_else(|| self.later());
+        let left = self.until_deadline(pod).unwrap_or(wait);
+        Next::Wait(wait.min(left).max(Duration::from_millis(1)))
     }
 
     /// Says how the pod is.
@@ -188,7 +199,10 @@ impl PodWorker {
             .map(|(id, words)| (id.clone(), words.clone()))
             .collect();
         let Desired {
-            verdict, rejected, ..
+            verdict,
+            rejected,
+            disrupted,
+            ..
         } = self.desired();
         let facts = Facts {
             runtime: &self.cx.runtime_name,
@@ -199,6 +213,7 @@ impl PodWorker {
             now: self.now(),
             is_terminal,
             verdict: verdict.as_ref(),
+            is_disrupted: disrupted,
         };
         let old = self.cx.status.last(pod);
         let mut status = status::generate(pod, &old, observed, &facts);
@@ -390,7 +405,14 @@ impl PodWorker {
             .cloned()
             .collect();
         let old = self.cx.status.last(pod);
-        let conditions = status::conditions::conditions(pod, &old, &all, &phase, false, self.now());
+        let mut conditions =
+            status::conditions::conditions(pod, &old, &all, &phase, false, self.now());
+        let Desired {
+            verdict, disrupted, ..
+        } = self.desired();
+        if let Some(verdict) = verdict.filter(|_| disrupted) {
+            status::conditions::disrupt(&mut conditions, pod, &old, verdict.message, self.now());
+        }
         status.conditions = Some(conditions);
         status
     }

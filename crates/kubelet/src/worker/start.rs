@@ -11,10 +11,11 @@ use typed::Typed;
 use typed::api::core::v1::{Container, Pod};
 
 use super::backoff::Verdict;
+use super::images::ImageVolumes;
 use super::kill::{self, Kill};
 use super::run::PodWorker;
 use crate::container_config::{ContainerParts, container_config, has_hosts_file};
-use crate::doors::{Credentials, ImageOwner, Kind, PullPolicy};
+use crate::doors::Kind;
 use crate::env::{self, Sources};
 use crate::hooks;
 use crate::hosts::{host_name, hosts_file};
@@ -36,7 +37,7 @@ pub struct NotStarted {
 }
 
 impl NotStarted {
-    fn new(reason: &str, message: impl Into<String>) -> NotStarted {
+    pub(super) fn new(reason: &str, message: impl Into<String>) -> NotStarted {
         NotStarted {
             failure: Failure::new(reason, message),
             again: None,
@@ -52,6 +53,7 @@ impl PodWorker {
         kind: ContainerKind,
         name: &str,
         volumes: &Mounted,
+        images: &ImageVolumes,
     ) -> Result<(), NotStarted> {
         let Some((_, spec)) = container(pod, name) else {
             return Ok(());
@@ -61,6 +63,7 @@ impl PodWorker {
             .await
             .map_err(|error| NotStarted::new("CreateContainerError", error.chain()))?;
         self.check_backoff(pod, &spec, &observed)?;
+        self.check_image_volumes(pod, &spec, images)?;
         let label = match kind {
             ContainerKind::Init | ContainerKind::Sidecar => "init_container",
             ContainerKind::Regular => "container",
@@ -170,61 +173,6 @@ impl PodWorker {
         self.cx
             .container_event(pod, &spec.name, Kind::Warning, "Failed", text);
         NotStarted::new(reason, message)
-    }
-
-    async fn image(&self, pod: &Pod, spec: &Container) -> Result<Image, NotStarted> {
-        let reference = spec.image.as_deref().unwrap_or_default();
-        let policy = spec.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
-        let policy = PullPolicy::parse(policy).unwrap_or(PullPolicy::IfNotPresent);
-        let owner = ImageOwner {
-            pod_uid: pod.uid().to_owned(),
-            container: spec.name.clone(),
-        };
-        let credentials = self.credentials(pod).await;
-        let ensure = self
-            .cx
-            .images
-            .ensure(&owner, reference, policy, &credentials);
-        // A pull may take long, and nobody waits for a pod that is to end.
-        let Some(ensured) = self.ending.run_until_cancelled(ensure).await else {
-            return Err(NotStarted::new("ErrImagePull", "the pod is to end"));
-        };
-        for event in ensured.events {
-            let kind = if event.warning {
-                Kind::Warning
-            } else {
-                Kind::Normal
-            };
-            self.cx
-                .container_event(pod, &spec.name, kind, event.reason, event.message);
-        }
-        ensured.result.map_err(|failure| {
-            let reason = failure.reason.as_str();
-            let text = format!("Error: {reason}");
-            self.cx
-                .container_event(pod, &spec.name, Kind::Warning, "Failed", text);
-            NotStarted::new(reason, failure.message)
-        })
-    }
-
-    /// What the pod's pull secrets say.
-    async fn credentials(&self, pod: &Pod) -> Vec<Credentials> {
-        let mut credentials = Vec::new();
-        let secrets = crate::pod::spec(pod).image_pull_secrets.iter().flatten();
-        for reference in secrets {
-            match self
-                .cx
-                .objects
-                .secret(pod.namespace(), &reference.name)
-                .await
-            {
-                Ok(secret) => credentials.extend(super::credentials::read(&secret)),
-                Err(error) => {
-                    tracing::debug!(pod = pod.key(), %error, "pull secret is left out");
-                }
-            }
-        }
-        credentials
     }
 
     /// How often a container was started before, when the runtime has forgotten.

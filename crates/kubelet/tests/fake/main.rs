@@ -6,6 +6,7 @@ mod crashes;
 mod ends;
 mod lives;
 mod node;
+mod pressure;
 mod probed;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ struct Node {
     network: Arc<FakeNetwork>,
     events: Arc<FakeEvents>,
     prober: Arc<ScriptedProber>,
+    machine: Arc<FakeMachine>,
     clock: Clock,
     supervisor: Supervisor,
     handle: Handle,
@@ -108,13 +110,14 @@ impl Below {
         let images = Arc::new(FakeImages::default());
         let events = Arc::new(FakeEvents::default());
         let prober = Arc::new(ScriptedProber::default());
+        let machine = Arc::new(FakeMachine::default());
         let doors = Doors {
             runtime: runtime.clone(),
             images: images.clone(),
             network: network.clone(),
             mounts: Arc::new(FakeMounts::default()),
             cgroups: Arc::new(FakeCgroups::default()),
-            machine: Arc::new(FakeMachine),
+            machine: machine.clone(),
             prober: Some(prober.clone()),
             events: Some(events.clone()),
         };
@@ -136,6 +139,7 @@ impl Below {
             network,
             events,
             prober,
+            machine,
             clock,
             supervisor,
             handle,
