@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::{
     api::{
-        core::v1::{Pod, Service as ApiService},
+        core::v1::{Pod, Service as ApiService, ServiceSpec},
         discovery::v1::{Endpoint as ApiEndpoint, EndpointSlice as ApiSlice},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -51,7 +51,18 @@ pub fn service(object: &ApiService) -> Option<Service> {
         affinity_seconds: affinity(object),
         internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         external_local: spec.external_traffic_policy.as_deref() == Some("Local"),
+        health_check_port: health_check_port(spec),
     })
+}
+
+/// Only balancers that must know where endpoints are ask.
+///
+/// Follows NeedsHealthCheck of pkg/api/v1/service/util.go.
+fn health_check_port(spec: &ServiceSpec) -> Option<u16> {
+    let is_asked = spec.type_.as_deref() == Some("LoadBalancer")
+        && spec.external_traffic_policy.as_deref() == Some("Local");
+    let port = spec.health_check_node_port.filter(|_| is_asked)?;
+    number(port)
 }
 
 /// A slice, and the name of the Service of its namespace that it belongs to;

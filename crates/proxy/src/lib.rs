@@ -25,7 +25,8 @@
 //! Two clusters share a machine: each has a table named after its instance,
 //! and nothing outside of it.
 //!
-//! Left out: `healthCheckNodePort` is not answered.
+//! [`Health`] answers load balancers that ask how the proxy does, and where the
+//! endpoints of a Service are.
 
 mod backend;
 mod cache;
@@ -34,6 +35,7 @@ mod encode;
 mod endpoints;
 mod entry;
 mod flush;
+mod health;
 mod kernel;
 mod layout;
 mod memory;
@@ -46,6 +48,7 @@ pub use backend::{Backend, Error};
 pub use cache::Cache;
 pub use convert::{endpoint_slice, host_ports, service};
 pub use entry::{Entry, Key, Map, Masquerade, Shape, Value};
+pub use health::Health;
 pub use kernel::{Kernel, remove};
 pub use memory::Memory;
 pub use model::{

@@ -47,6 +47,8 @@ pub struct Service {
     pub internal_local: bool,
     /// Whether traffic from outside stays on the node.
     pub external_local: bool,
+    /// Where load balancers ask whether the node has endpoints of it.
+    pub health_check_port: Option<u16>,
 }
 
 /// A port of a Service.

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     backend::{Backend, Error},
+    health::Health,
     model::{EndpointSlice, Facts, HostPort, Owner, Service},
     state::{Ruleset, State},
 };
@@ -61,9 +62,11 @@ pub struct Proxy<S, B> {
     source: S,
     backend: Option<B>,
     state: State,
+    facts: Facts,
     dirty: Dirty,
     clock: Clock,
     rng: Rng,
+    health: Health,
     synced: watch::Sender<u64>,
     /// Whether the backend has what the state says, as far as we know.
     trusted: bool,
@@ -125,8 +128,10 @@ impl<S: Source, B: Backend> Proxy<S, B> {
         Self {
             source,
             backend: Some(backend),
-            state: State::new(facts),
+            state: State::new(facts.clone()),
+            facts,
             dirty,
+            health: Health::new(clock.clone()),
             clock,
             rng,
             synced: watch::channel(0).0,
@@ -143,13 +148,20 @@ impl<S: Source, B: Backend> Proxy<S, B> {
         self.synced.subscribe()
     }
 
+    /// What load balancers are told, for whoever serves it.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
     /// Runs until told to stop; it only ends before if a thread of its own
     /// panicked. The rules stay: traffic goes on without us.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX).jitter(0.1);
         loop {
+            self.health.begin();
             match self.sync().await {
                 Ok(()) => {
+                    self.health.done();
                     backoff.reset();
                     self.synced.send_modify(|count| *count += 1);
                     if self.rest(&shutdown).await {
@@ -280,10 +292,15 @@ impl<S: Source, B: Backend> Proxy<S, B> {
 
     fn look_at(&mut self, owner: Owner) {
         match &owner {
-            Owner::Service(name) => match self.source.service(name) {
-                Some((service, slices)) => self.state.set_service(owner, &service, &slices),
-                None => self.state.remove(&owner),
-            },
+            Owner::Service(name) => {
+                let found = self.source.service(name);
+                let known = found.as_ref().map(|(service, slices)| (service, &**slices));
+                self.health.look(name, known, &self.facts);
+                match known {
+                    Some((service, slices)) => self.state.set_service(owner, service, slices),
+                    None => self.state.remove(&owner),
+                }
+            }
             Owner::Pod(name) => match self.source.host_ports(name) {
                 Some(ports) => self.state.set_host_ports(owner, &ports),
                 None => self.state.remove(&owner),

@@ -19,7 +19,7 @@ fn services() {
             "type": "LoadBalancer", "externalIPs": ["198.51.100.7"],
             "loadBalancerSourceRanges": ["192.0.2.0/24", " 10.0.0.0/8"],
             "externalTrafficPolicy": "Local", "internalTrafficPolicy": "Cluster",
-            "sessionAffinity": "ClientIP",
+            "healthCheckNodePort": 31000, "sessionAffinity": "ClientIP",
             "ports": [
                 {"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080},
                 {"name": "dns", "port": 53, "protocol": "UDP"},
@@ -29,18 +29,18 @@ fn services() {
             {"ip": "203.0.113.1"}, {"ip": "203.0.113.2", "ipMode": "Proxy"}, {"hostname": "x"},
         ]}}),
         &expect![[
-            r#"Some(Service { cluster_ips: [10.43.0.1, fd00::1], external_ips: [198.51.100.7], load_balancer_ips: [203.0.113.1], source_ranges: [Cidr { address: 192.0.2.0, bits: 24 }, Cidr { address: 10.0.0.0, bits: 8 }], ports: [ServicePort { name: "web", protocol: Tcp, port: 80, node_port: Some(30080) }, ServicePort { name: "dns", protocol: Udp, port: 53, node_port: None }], affinity_seconds: Some(10800), internal_local: false, external_local: true })"#
+            r#"Some(Service { cluster_ips: [10.43.0.1, fd00::1], external_ips: [198.51.100.7], load_balancer_ips: [203.0.113.1], source_ranges: [Cidr { address: 192.0.2.0, bits: 24 }, Cidr { address: 10.0.0.0, bits: 8 }], ports: [ServicePort { name: "web", protocol: Tcp, port: 80, node_port: Some(30080) }, ServicePort { name: "dns", protocol: Udp, port: 53, node_port: None }], affinity_seconds: Some(10800), internal_local: false, external_local: true, health_check_port: Some(31000) })"#
         ]],
     );
     check_service(
         json!({
             "clusterIP": "10.43.0.1", "ports": [{"port": 1}],
-            "sessionAffinity": "ClientIP",
+            "type": "LoadBalancer", "healthCheckNodePort": 31000, "sessionAffinity": "ClientIP",
             "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}},
         }),
         json!({}),
         &expect![[
-            r#"Some(Service { cluster_ips: [10.43.0.1], external_ips: [], load_balancer_ips: [], source_ranges: [], ports: [ServicePort { name: "", protocol: Tcp, port: 1, node_port: None }], affinity_seconds: Some(60), internal_local: false, external_local: false })"#
+            r#"Some(Service { cluster_ips: [10.43.0.1], external_ips: [], load_balancer_ips: [], source_ranges: [], ports: [ServicePort { name: "", protocol: Tcp, port: 1, node_port: None }], affinity_seconds: Some(60), internal_local: false, external_local: false, health_check_port: None })"#
         ]],
     );
 }
