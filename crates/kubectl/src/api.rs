@@ -4,6 +4,7 @@ use crate::config::Connection;
 use crate::error::{Error, Result, said};
 use crate::io;
 use bytes::Bytes;
+use client::http::Upgrade;
 use client::{Body, HttpTransport, Request, Transport as _, TransportError};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -159,6 +160,34 @@ impl Api {
         Ok(events.boxed())
     }
 
+    /// Asks for something else than HTTP on a connection of its own.
+    pub async fn upgrade(&self, method: Method, path: &str, asked: HeaderMap) -> Result<Upgrade> {
+        let mut headers = self.headers.clone();
+        headers.extend(asked);
+        let request = Request {
+            method: method.clone(),
+            path: path.to_string(),
+            headers,
+            body: Bytes::new(),
+        };
+        let server = &self.connection.http.server;
+        let answer = self.transport.upgrade(request).await;
+        let answer = answer.map_err(|source| lost(server, source))?;
+        if self.verbosity >= 6 {
+            let status = match &answer {
+                Upgrade::Switched(..) => http::StatusCode::SWITCHING_PROTOCOLS,
+                Upgrade::Refused(response) => response.status,
+            };
+            io::warn(format!("{method} {server}{path} {status}"));
+        }
+        Ok(answer)
+    }
+
+    /// The headers by which requests say who they are, for requests that are only passed on.
+    pub fn identity(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -195,7 +224,8 @@ impl Api {
         Err(Error::refused(refusal(status, &body)))
     }
 
-    async fn whole(&self, response: client::Response) -> Result<Bytes> {
+    /// All of an answer's body.
+    pub async fn whole(&self, response: client::Response) -> Result<Bytes> {
         match response.body {
             Body::Full(bytes) => Ok(bytes),
             Body::Events(_) => said("a socket gives bytes, not events"),

@@ -1,11 +1,13 @@
 //! From the words of the command line to a command, with flags as upstream reads them.
 
 use crate::commands::{self, Command};
+use crate::completion;
 use crate::error::Error;
 use crate::globals::Globals;
 use crate::io;
+use crate::preferences;
 use crate::shell::Shell;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use crate::usage::Refusal;
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,24 +27,54 @@ struct Cli {
     command: Command,
 }
 
+/// Commands that mean something else by `--user` than who calls.
+const OWN_USER: [&str; 3] = [
+    "kubectl create clusterrolebinding",
+    "kubectl create rolebinding",
+    "kubectl set subject",
+];
+
+/// The command that means something else by `--profile` than what is measured.
+const OWN_PROFILE: &str = "kubectl debug";
+
 /// Runs a command line without the program's own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    if let Some(code) = commands::completion::complete(&arguments) {
+    if let Some(code) = completion::answer(&arguments) {
         return code;
     }
     if let Some(code) = commands::plugin::dispatch(&command(), &arguments) {
         return code;
     }
-    let called = called(&command(), &arguments);
-    let given = std::iter::once("kubectl".into()).chain(arguments);
-    let matches = match command().try_get_matches_from(given) {
-        Ok(matches) => matches,
-        Err(error) => return refuse(&error, &called),
+    let root = command();
+    let arguments = match preferences::apply(&root, with_dashes(arguments)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            io::warn(format!("error occurred while applying preferences {error}"));
+            return ExitCode::FAILURE;
+        }
     };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let called = called(&root, &arguments);
+    let given = std::iter::once("kubectl".into()).chain(arguments.iter().cloned());
+    let parsed = root.clone().try_get_matches_from(given);
+    let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
+    let mut cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &called),
+        Err(error) => {
+            let refusal = Refusal {
+                root: &root,
+                error: &error,
+                called: &called,
+                arguments: &arguments,
+            };
+            return refusal.tell();
+        }
     };
+    if OWN_USER.contains(&called.as_str()) {
+        cli.globals.user = None;
+    }
+    if called == OWN_PROFILE {
+        cli.globals.profile = "none".into();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -54,19 +86,22 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(cli, &called));
+    let code = runtime.block_on(run(cli));
     // A read of standard input that nobody needs any more must not hold the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
-async fn run(cli: Cli, called: &str) -> u8 {
+async fn run(cli: Cli) -> u8 {
     let as_errors = cli.globals.warnings_as_errors;
     let shell = Shell::new(cli.globals);
-    let done = cli.command.run(&shell).await;
-    let warned = match shell.api().await {
-        Ok(api) if as_errors => api.warnings(),
-        _ => 0,
+    let done = match shell.globals.check() {
+        Ok(()) => cli.command.run(&shell).await,
+        Err(error) => Err(error),
+    };
+    let warned = match as_errors {
+        true => shell.api().await.map_or(0, |api| api.warnings()),
+        false => 0,
     };
     match done {
         Ok(()) if warned > 0 => {
@@ -74,17 +109,13 @@ async fn run(cli: Cli, called: &str) -> u8 {
             Error::Said(format!("{warned} warning{plural} received")).report()
         }
         Ok(()) => 0,
-        Err(Error::Absent) => Error::Said(format!(
-            "{called:?} is not supported yet; use a stock kubectl with the same kubeconfig"
-        ))
-        .report(),
         Err(error) => error.report(),
     }
 }
 
 /// The command line, its flags read as upstream's are: `--all=false`, `-o=json`, and values that
 /// begin with a dash.
-pub(crate) fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     with_go_flags(Cli::command())
 }
 
@@ -96,7 +127,7 @@ fn with_go_flags(command: clap::Command) -> clap::Command {
     let mut command = command.mut_args(|argument| match argument.get_action() {
         ArgAction::SetTrue => argument
             .action(ArgAction::Set)
-            .value_parser(clap::value_parser!(bool))
+            .value_parser(truth)
             .num_args(0..=1)
             .require_equals(true)
             .default_value("false")
@@ -121,7 +152,10 @@ fn called(command: &clap::Command, arguments: &[OsString]) -> String {
     let mut here = command;
     let mut path = String::from("kubectl");
     for word in arguments.iter().filter_map(|word| word.to_str()) {
-        if let Some(below) = here.find_subcommand(word) {
+        if word == "--" {
+            break;
+        }
+        if let Some(below) = here.find_subcommand(word).filter(|_| word != "help") {
             path = format!("{path} {}", below.get_name());
             here = below;
         }
@@ -129,41 +163,29 @@ fn called(command: &clap::Command, arguments: &[OsString]) -> String {
     path
 }
 
-/// Says what is wrong with a command line in the words of upstream's flag library.
-fn refuse(error: &clap::Error, called: &str) -> ExitCode {
-    let text = |kind: ContextKind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.join(" "),
-        _ => String::new(),
-    };
-    match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            io::out(&error.to_string());
-            return ExitCode::SUCCESS;
-        }
-        ErrorKind::InvalidSubcommand => {
-            io::warn(format!(
-                "error: unknown command \"{}\" for \"kubectl\"",
-                text(ContextKind::InvalidSubcommand)
-            ));
-        }
-        ErrorKind::UnknownArgument => {
-            let flag = text(ContextKind::InvalidArg);
-            match flag.strip_prefix("--") {
-                Some(_) => io::warn(format!("error: unknown flag: {flag}")),
-                None if flag.starts_with('-') => io::warn(format!(
-                    "error: unknown shorthand flag: '{}' in {flag}",
-                    flag.chars().nth(1).unwrap_or('-')
-                )),
-                None => io::warn(format!("error: unexpected argument {flag}")),
+/// Option names with underscores are the same with dashes; what follows `--` is not ours.
+fn with_dashes(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut ours = true;
+    let each = arguments.into_iter().map(|word| {
+        ours &= word != "--";
+        match word.to_str() {
+            Some(text) if ours && text.starts_with("--") => {
+                let end = text.find('=').unwrap_or(text.len());
+                format!("{}{}", text[..end].replace('_', "-"), &text[end..]).into()
             }
-            io::warn(format!("See '{called} --help' for usage."));
+            _ => word,
         }
-        _ => io::warn(error.to_string().trim_end()),
+    });
+    each.collect()
+}
+
+/// Truth as Go's strconv reads it.
+fn truth(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("invalid syntax".into()),
     }
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]

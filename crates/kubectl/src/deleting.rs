@@ -7,10 +7,75 @@ use crate::error::{Error, Result, said};
 use crate::print::DryRun;
 use crate::select::Info;
 use crate::shell::Shell;
+use crate::words;
 use futures::StreamExt as _;
 use http::Method;
 use meta::{Value, value};
 use std::time::Duration;
+
+/// The options of commands that delete what they cannot change.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DeleteArgs {
+    /// If true, delete at once and create again what cannot be changed.
+    #[arg(long)]
+    pub force: bool,
+    /// Must be "background", "orphan", or "foreground".
+    #[arg(long, default_value = "background", num_args = 0..=1, require_equals = true, default_missing_value = "background")]
+    pub cascade: String,
+    /// Period of time in seconds given to the resource to terminate gracefully.
+    #[arg(long, default_value_t = -1)]
+    pub grace_period: i64,
+    /// The length of time to wait before giving up on a delete; zero means not to give up.
+    #[arg(long, default_value = "0s")]
+    pub timeout: String,
+    /// If true, wait for resources to be gone before returning.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+impl DeleteArgs {
+    /// Reads the options.
+    pub fn deletion(&self, dry_run: DryRun) -> Result<Deletion> {
+        let grace = match self.grace_period {
+            given if self.force && given < 0 => 0,
+            given => given,
+        };
+        Ok(Deletion {
+            propagation: propagation(&self.cascade)?,
+            grace: (grace >= 0).then_some(grace),
+            dry_run,
+        })
+    }
+
+    /// How long to wait until what was deleted is gone.
+    pub fn limit(&self) -> Result<Option<Duration>> {
+        let seconds = words::duration_flag("--timeout", &self.timeout)?;
+        Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+    }
+
+    /// Refuses what makes sense for a deletion only.
+    pub fn check(&self) -> Result {
+        if self.grace_period >= 0 && !self.force {
+            return said("--grace-period must have --force specified");
+        }
+        match self.limit()?.is_some() && !self.force {
+            true => said("--timeout must have --force specified"),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What `--cascade` says.
+pub fn propagation(cascade: &str) -> Result<&'static str> {
+    match cascade {
+        "background" | "true" => Ok("Background"),
+        "foreground" => Ok("Foreground"),
+        "orphan" | "false" => Ok("Orphan"),
+        other => said(format!(
+            "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
+        )),
+    }
+}
 
 /// How a deletion is asked for.
 #[derive(Clone, Debug, Default)]
@@ -46,14 +111,19 @@ pub async fn delete_and_wait(shell: &Shell, info: &Info, dry_run: DryRun) -> Res
         dry_run,
         ..Deletion::default()
     };
+    remove(shell, info, &how, None).await
+}
+
+/// Deletes in a way, and waits until it is gone.
+pub async fn remove(shell: &Shell, info: &Info, how: &Deletion, limit: Option<Duration>) -> Result {
     let uid = match info.fetch(shell).await {
         Ok(live) => live.str_at(&["metadata", "uid"]).to_string(),
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => return Err(error),
     };
-    delete(shell, info, &how).await?;
-    match dry_run {
-        DryRun::None => wait_gone(shell, info, &uid, None).await,
+    delete(shell, info, how).await?;
+    match how.dry_run {
+        DryRun::None => wait_gone(shell, info, &uid, limit).await,
         _ => Ok(()),
     }
 }

@@ -221,6 +221,20 @@ impl Discovery {
         }
     }
 
+    /// All resources, one of each group, that go by a name.
+    pub fn named(&self, word: &str) -> Vec<Arc<Resource>> {
+        let word = word.to_lowercase();
+        let preferred = self.preferred();
+        let by_name = |r: &&Arc<Resource>| {
+            r.name == word || r.singular == word || r.kind.to_lowercase() == word
+        };
+        let found: Vec<_> = preferred.iter().filter(by_name).cloned().collect();
+        match found.is_empty() {
+            true => self.find(&word).into_iter().collect(),
+            false => found,
+        }
+    }
+
     fn find_exact(
         &self,
         word: &str,
@@ -235,7 +249,13 @@ impl Discovery {
         };
         let short = |r: &&Arc<Resource>| r.short_names.iter().any(|name| name == word);
         let all = || self.resources.iter().filter(fits);
-        let exact = all().find(named).or_else(|| all().find(short));
+        let by_short_name = || {
+            let mut found = all().filter(short);
+            let first = found.next()?;
+            found.for_each(|other| warn_of(word, other));
+            Some(first)
+        };
+        let exact = all().find(named).or_else(by_short_name);
         // A group may serve a resource only in a version that it does not prefer.
         let elsewhere = || {
             let rest = || {
@@ -279,6 +299,18 @@ impl Discovery {
         }
         out
     }
+}
+
+/// Says, once, that a short name is that of another resource too. Follows client-go's
+/// restmapper/shortcut.go.
+fn warn_of(word: &str, other: &Resource) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        let name = other.group_resource();
+        io::warn(format!(
+            "Warning: short name \"{word}\" could also match lower priority resource {name}"
+        ));
+    });
 }
 
 fn aggregated(group: &str, version: &str, entry: &Value, preferred: bool) -> Resource {

@@ -25,9 +25,14 @@ pub enum Error {
     /// Several things went wrong.
     #[error("{}", many_words(.0))]
     Many(Vec<Error>),
-    /// The command is not there yet.
-    #[error("this command is not supported yet")]
-    Absent,
+    /// A command that ran elsewhere ended badly: what is said of it, and its own exit code.
+    #[error("{words}")]
+    Ended {
+        /// What is said.
+        words: String,
+        /// The exit code.
+        code: u8,
+    },
     /// All has been said; only the exit code is left.
     #[error("exit code {0}")]
     Exit(u8),
@@ -91,6 +96,17 @@ impl Error {
         }
     }
 
+    /// As Go writes an aggregate on one line: `[a, b]`.
+    pub fn aggregate(&self) -> String {
+        match self {
+            Error::Many(errors) => {
+                let words: Vec<String> = errors.iter().map(Error::to_string).collect();
+                format!("[{}]", words.join(", "))
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// One error of several, or none.
     pub fn collect(mut errors: Vec<Error>) -> Result {
         match errors.len() {
@@ -104,9 +120,13 @@ impl Error {
     pub fn report(&self) -> u8 {
         let text = match self {
             Error::Exit(code) => return *code,
+            Error::Ended { words, code } => {
+                eprintln!("{}", words.trim_end_matches('\n'));
+                return *code;
+            }
             Error::Said(text) if text.is_empty() => return 1,
             Error::Said(text) if text.starts_with("error: ") => text.clone(),
-            Error::Said(_) | Error::Absent => format!("error: {self}"),
+            Error::Said(_) => format!("error: {self}"),
             Error::Refused(refusal) => match refusal.status.str_at(&["reason"]) {
                 "Invalid" => invalid_words(refusal),
                 _ => self.to_string(),

@@ -1,5 +1,6 @@
 //! The options that every command takes.
 
+use crate::error::{Result, said};
 use clap::Args;
 
 /// Whom to talk to, as whom, and where.
@@ -85,4 +86,52 @@ pub struct Globals {
     /// Require server version to match client version.
     #[arg(long, global = true, help_heading = "Global options")]
     pub match_server_version: bool,
+    /// Seconds between log flushes; every line is written at once.
+    #[arg(
+        long,
+        global = true,
+        default_value = "5s",
+        help_heading = "Global options"
+    )]
+    pub log_flush_frequency: String,
+    /// Path to the kuberc file to use for preferences.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub kuberc: Option<String>,
+    /// Name of profile to capture; only none is supported.
+    #[arg(
+        long,
+        global = true,
+        default_value = "none",
+        help_heading = "Global options"
+    )]
+    pub profile: String,
+    /// Name of the file to write the profile to.
+    #[arg(
+        long,
+        global = true,
+        default_value = "profile.pprof",
+        help_heading = "Global options"
+    )]
+    pub profile_output: String,
+    /// Verbosity of single files; there are none to name.
+    #[arg(
+        long,
+        global = true,
+        default_value = "",
+        help_heading = "Global options"
+    )]
+    pub vmodule: String,
+}
+
+impl Globals {
+    /// Refuses what upstream can do to look at itself and this program cannot.
+    pub fn check(&self) -> Result {
+        if self.profile != "none" {
+            return said(format!("--profile={} is not supported", self.profile));
+        }
+        if !self.vmodule.is_empty() {
+            return said("--vmodule is not supported; use -v");
+        }
+        crate::words::duration_flag("--log-flush-frequency", &self.log_flush_frequency).map(|_| ())
+    }
 }

@@ -76,9 +76,11 @@ pub async fn run(shell: &Shell, args: Args, mark: &Mark) -> Result {
     };
     let write = Write::by(&manager, dry_run);
     let mut reporter = args.print.reporter(dry_run)?;
-    for info in infos(shell, &args, resources).await? {
+    let infos = infos(shell, &args, resources).await?;
+    let alone = infos.len() == 1;
+    for info in infos {
         if args.list {
-            show(&info, mark);
+            show(&info, mark, alone);
             continue;
         }
         check(&info, &set, &args, mark)?;
@@ -136,27 +138,30 @@ pub fn needs_names(choice: &Choice<'_>) -> Result {
     }
 }
 
-fn show(info: &Info, mark: &Mark) {
+/// Lists what is there; several objects are told apart by a line each.
+fn show(info: &Info, mark: &Mark, alone: bool) {
+    let mut margin = "";
+    if !alone {
+        let resource = &info.resource;
+        let (kind, group, name) = (&resource.kind, &resource.group, &info.name);
+        io::line(format!("Listing {} for {kind}.{group}/{name}:", mark.field));
+        margin = " ";
+    }
     let all = info
         .object
         .at(&["metadata", mark.field])
         .and_then(Value::as_object);
     for (key, value) in all.into_iter().flat_map(meta::Map::iter) {
-        io::line(format!("{key}={}", value.as_str().unwrap_or_default()));
+        io::line(format!(
+            "{margin}{key}={}",
+            value.as_str().unwrap_or_default()
+        ));
     }
 }
 
 fn check(info: &Info, set: &[(String, String)], args: &Args, mark: &Mark) -> Result {
     if mark.field == "labels" {
         for (key, value) in set {
-            let problems = meta::names::qualified_name(key);
-            if !problems.is_empty() {
-                return said(format!(
-                    "invalid label key {}: {}",
-                    words::quote(key),
-                    problems.join("; ")
-                ));
-            }
             let problems = meta::names::label_value(value);
             if !problems.is_empty() {
                 return said(format!(

@@ -12,6 +12,9 @@ use meta::{LabelSelector, Value};
 
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
+/// Where a pod has containers.
+const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+
 /// The pods that a word means: one by name, or those that an object selects.
 pub async fn of(shell: &Shell, word: &str) -> Result<Vec<Value>> {
     let arguments = [word.to_string()];
@@ -119,9 +122,18 @@ fn is_ready(pod: &Value) -> bool {
     conditions.any(|c| c.str_at(&["type"]) == "Ready" && c.str_at(&["status"]) == "True")
 }
 
+/// The container of a name and the list that it is in.
+pub fn find_container<'a>(pod: &'a Value, name: &str) -> Option<(&'a Value, &'static str)> {
+    LISTS.iter().find_map(|list| {
+        let mut all = pod.items_at(&["spec", list]).iter();
+        let found = all.find(|container| container.str_at(&["name"]) == name);
+        found.map(|container| (container, *list))
+    })
+}
+
 /// All containers of a pod: init containers, containers, ephemeral ones.
 pub fn containers(pod: &Value) -> Vec<String> {
-    ["initContainers", "containers", "ephemeralContainers"]
+    LISTS
         .iter()
         .flat_map(|list| pod.items_at(&["spec", list]))
         .map(|container| container.str_at(&["name"]).to_string())
@@ -130,30 +142,45 @@ pub fn containers(pod: &Value) -> Vec<String> {
 
 /// The container that is meant: the named, the default, or the first, which is said.
 pub fn container(pod: &Value, asked: &str, quiet: bool) -> Result<String> {
+    let (name, note) = choose_container(pod, asked)?;
+    if let Some(note) = note.filter(|_| !quiet) {
+        io::warn(note);
+    }
+    Ok(name)
+}
+
+/// The same, with what is to be said about the choice.
+pub fn choose_container(pod: &Value, asked: &str) -> Result<(String, Option<String>)> {
     let all = containers(pod);
     let name = pod.str_at(&["metadata", "name"]);
+    let asked = match asked {
+        "" => pod.str_at(&["metadata", "annotations", DEFAULT_CONTAINER]),
+        asked => asked,
+    };
     if !asked.is_empty() {
         return match all.iter().any(|known| known == asked) {
-            true => Ok(asked.to_string()),
-            false => said(format!("container {asked} not found in pod {name}")),
+            true => Ok((asked.to_string(), None)),
+            false => said(format!(
+                "container {asked} is not valid for pod {name} out of: {}",
+                described(pod)
+            )),
         };
-    }
-    let default = pod.str_at(&["metadata", "annotations", DEFAULT_CONTAINER]);
-    if all.iter().any(|known| known == default) {
-        return Ok(default.to_string());
     }
     let main = pod.items_at(&["spec", "containers"]);
     let Some(first) = main.first().map(|c| c.str_at(&["name"]).to_string()) else {
-        return said(format!("pod {name} has no containers"));
+        let namespace = pod.str_at(&["metadata", "namespace"]);
+        return said(format!(
+            "pod {namespace}/{name} does not have any containers"
+        ));
     };
-    if all.len() > 1 && !quiet {
-        io::warn(format!(
+    let note = (all.len() > 1).then(|| {
+        format!(
             "Defaulted container {} out of: {}",
             words::quote(&first),
             described(pod)
-        ));
-    }
-    Ok(first)
+        )
+    });
+    Ok((first, note))
 }
 
 fn described(pod: &Value) -> String {

@@ -39,7 +39,11 @@ impl Shell {
             .get_or_try_init(|| async {
                 let connection = config::resolve(&self.config()?, &self.globals)?;
                 let timeout = words::timeout(&self.globals.request_timeout)?;
-                Api::new(connection, timeout, self.globals.v)
+                let api = Api::new(connection, timeout, self.globals.v)?;
+                if self.globals.match_server_version {
+                    crate::commands::version::must_match(&api).await?;
+                }
+                Ok(api)
             })
             .await
     }

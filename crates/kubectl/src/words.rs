@@ -1,42 +1,9 @@
 //! Small readings of text: durations, key=value pairs, images.
 
-use crate::error::{Result, said};
+use crate::error::{Error, Result, said};
+pub use meta::go::duration;
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// A Go duration: `1h30m`, `1.5s`, `-1s`; bare numbers only when zero.
-pub fn duration(text: &str) -> Option<f64> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0.0);
-    }
-    let mut seconds = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
-        rest = &rest[end..];
-        let end = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
-        seconds += number
-            * match &rest[..end] {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" | "µs" => 1e-6,
-                "ns" => 1e-9,
-                _ => return None,
-            };
-        rest = &rest[end..];
-    }
-    Some(sign * seconds)
-}
 
 /// A Go duration of a flag.
 pub fn duration_flag(flag: &str, text: &str) -> Result<f64> {
@@ -63,6 +30,18 @@ pub fn timeout(text: &str) -> Result<Option<Duration>> {
     }
 }
 
+/// A complaint about how a command is called, with the way to its help.
+pub fn usage(command: &str, complaint: &str) -> String {
+    format!("{complaint}\nSee 'kubectl {command} -h' for help and examples")
+}
+
+/// A complaint about a flag's value, with the way to its help.
+pub fn flag_usage(command: &str, error: Error) -> Error {
+    Error::Said(format!(
+        "{error}\nSee 'kubectl {command} --help' for usage."
+    ))
+}
+
 /// Text as Go's `%q` writes it.
 pub fn quote(text: &str) -> String {
     meta::field::quote(text)
@@ -87,6 +66,49 @@ pub fn changes(what: &str, words: &[String]) -> Result<(Vec<(String, String)>, V
         }
     }
     Ok((set, removed))
+}
+
+/// Refuses what cannot name an image. Follows github.com/distribution/reference's regexp.go.
+pub fn check_image(image: &str, container: &str) -> Result {
+    const NAME: &str = "(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?/";
+    const PART: &str = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+    const TAG: &str = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
+    const DIGEST: &str = "[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}";
+    let pattern = format!("^(?:{NAME})?{PART}(?:/{PART})*(?::{TAG})?(?:@{DIGEST})?$");
+    let known = regex::Regex::new(&pattern).is_ok_and(|known| known.is_match(image));
+    let of = match container {
+        "" => String::new(),
+        container => format!(" for container {}", quote(container)),
+    };
+    match known {
+        true => Ok(()),
+        false => said(format!(
+            "invalid image name {}{of}: invalid reference format",
+            quote(image)
+        )),
+    }
+}
+
+/// Pairs of flags that are given as `a=1,b=2`, or one by one when a value has commas. Follows
+/// spf13/pflag's string_to_string.go.
+pub fn pairs(flag: &str, given: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut out = BTreeMap::new();
+    for text in given {
+        let parts: Vec<&str> = match text.matches('=').count() {
+            0 | 1 => vec![text],
+            _ => text.split(',').collect(),
+        };
+        for part in parts {
+            let Some((key, value)) = part.split_once('=') else {
+                return said(format!(
+                    "invalid argument {} for \"{flag}\" flag: {part} must be formatted as key=value",
+                    quote(text)
+                ));
+            };
+            out.insert(key.to_string(), value.to_string());
+        }
+    }
+    Ok(out)
 }
 
 /// Text at a terminal's column: the tables of upstream's `tabwriter` with a least width of 6, a
@@ -164,14 +186,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_gos() {
-        assert_eq!(duration("1h30m"), Some(5400.0));
-        assert_eq!(duration("-1.5s"), Some(-1.5));
-        assert_eq!(duration("10"), None);
+    fn ages_have_two_units_at_most() {
         assert_eq!(
             (age(119), age(130), age(36000), age(200000)),
             ("119s".into(), "2m10s".into(), "10h".into(), "2d7h".into())
         );
+    }
+
+    #[test]
+    fn images_are_named_as_upstream_names_them() {
+        let digest = format!("a/b@sha256:{}", "0".repeat(64));
+        for image in [
+            "nginx",
+            "nginx:1.22",
+            "r.example:5000/a/b_c-d:x",
+            "[::1]:5000/a",
+            &digest,
+        ] {
+            assert!(check_image(image, "").is_ok(), "{image}");
+        }
+        for image in ["", "Nginx", "a b", "a:", "-a", "a@sha256:0"] {
+            let error = check_image(image, "").expect_err(image);
+            let words = format!("invalid image name \"{image}\": invalid reference format");
+            assert_eq!(error.to_string(), words);
+        }
+    }
+
+    #[test]
+    fn pairs_may_have_commas_in_a_value() {
+        let read = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(|text| text.to_string()).collect();
+            pairs("--env", &given).map(|pairs| format!("{pairs:?}"))
+        };
+        assert_eq!(
+            read(&["a=1,b=2", "c=x,y"]).ok().as_deref(),
+            Some(r#"{"a": "1", "b": "2", "c": "x,y"}"#)
+        );
+        assert!(read(&["a"]).is_err());
     }
 
     #[test]

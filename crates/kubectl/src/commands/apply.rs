@@ -3,9 +3,11 @@
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/apply/apply.go and patcher.go.
 
 mod last_applied;
+mod prune;
 
 use crate::api::{APPLY_PATCH, MERGE_PATCH, query};
 use crate::change::{Write, WriteArgs, merge_patch};
+use crate::deleting::{DeleteArgs, remove};
 use crate::error::{Error, Result, said};
 use crate::print::{self, DryRun, DryRunArgs, PrintArgs, Reporter};
 use crate::select::{FileArgs, Info, from_files};
@@ -14,7 +16,8 @@ use crate::{io, three_way, words};
 use clap::Subcommand;
 use meta::Value;
 
-pub(crate) use last_applied::{LAST_APPLIED, with_last_applied};
+pub(crate) use last_applied::{LAST_APPLIED, with_generated, with_last_applied};
+pub(crate) use prune::pruned;
 
 const CONFLICT_HELP: &str = "Please review the fields above--they currently have other managers. Here\nare the ways you can resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  command with the `--force-conflicts` flag.\n* If you do not intend to manage all of the fields, please edit your\n  manifest to remove references to the fields that should keep their\n  current managers.\n* You may co-own fields by updating your manifest to match the existing\n  value; in this case, you'll become the manager if the other manager(s)\n  stop managing the field (remove it from their configuration).\nSee https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts";
 const ATTEMPTS: usize = 5;
@@ -51,9 +54,14 @@ pub struct Args {
     /// Select all resources in the namespace of the specified resource types.
     #[arg(long)]
     all: bool,
-    /// If true, delete and recreate what cannot be changed.
+    /// Group, version and kind of what --prune deletes, as core/v1/ConfigMap; may be repeated.
     #[arg(long)]
-    force: bool,
+    prune_allowlist: Vec<String>,
+    #[command(flatten)]
+    delete: DeleteArgs,
+    /// If specified, apply will operate on the subresource of the requested object.
+    #[arg(long, default_value = "")]
+    subresource: String,
     /// Uses openapi to calculate diff; the schema is always known.
     #[arg(long)]
     openapi_patch: Option<String>,
@@ -61,6 +69,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Below {
+    /// Edit latest last-applied-configuration annotations of a resource/object.
+    EditLastApplied(last_applied::EditArgs),
     /// Set the latest last-applied-configuration annotations by file.
     SetLastApplied(last_applied::SetArgs),
     /// View the latest last-applied-configuration annotations by resource or file.
@@ -70,12 +80,10 @@ enum Below {
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
     match &args.command {
+        Some(Below::EditLastApplied(args)) => return last_applied::edit(shell, args).await,
         Some(Below::SetLastApplied(args)) => return last_applied::set(shell, args).await,
         Some(Below::ViewLastApplied(args)) => return last_applied::view(shell, args).await,
         None => {}
-    }
-    if args.prune {
-        return said("--prune is not supported yet; delete by label with `kubectl delete -l`");
     }
     if args.force_conflicts && !args.server_side {
         return said("--force-conflicts only works with --server-side");
@@ -84,11 +92,8 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         return said("must specify one of -f and -k");
     }
     let dry_run = args.dry_run.get()?;
-    if args.server_side && dry_run == DryRun::Client {
-        return said(
-            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
-        );
-    }
+    check(&args, dry_run)?;
+    let prune = prune::Pruner::new(shell, &args, dry_run).await?;
     let apply = Apply {
         shell,
         write: Write::new(&args.write, manager(&args), dry_run)?,
@@ -97,15 +102,40 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
     };
     let mut reporter = args.print.reporter(dry_run)?;
     let (mut errors, mut objects) = (Vec::new(), Vec::new());
+    let mut applied = Vec::new();
     for info in chosen(from_files(shell, &args.files).await?, &args.selector)? {
         match apply.one(&info).await {
-            Ok((object, done)) if reporter.is_human() => reporter.report(&object, done)?,
-            Ok((object, _)) => objects.push(object),
+            Ok((object, done)) => {
+                applied.push(object.clone());
+                match reporter.is_human() {
+                    true => reporter.report(&object, done)?,
+                    false => objects.push(object),
+                }
+            }
             Err(error) => errors.push(error),
         }
     }
     print_all(&mut reporter, objects)?;
-    Error::collect(errors)
+    Error::collect(errors)?;
+    match prune {
+        Some(prune) => prune.run(&applied, &mut reporter).await,
+        None => Ok(()),
+    }
+}
+
+fn check(args: &Args, dry_run: DryRun) -> Result {
+    if args.server_side && args.delete.force {
+        return said("--force cannot be used with --server-side");
+    }
+    if args.server_side && dry_run == DryRun::Client {
+        return said(
+            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
+        );
+    }
+    match !args.subresource.is_empty() && !args.server_side {
+        true => said("--subresource can only be used with --server-side"),
+        false => args.delete.check(),
+    }
 }
 
 fn manager(args: &Args) -> &'static str {
@@ -202,7 +232,8 @@ impl Apply<'_> {
                     live = info.fetch(self.shell).await?;
                 }
                 Err(error)
-                    if self.args.force && ["Invalid", "Conflict"].contains(&error.reason()) =>
+                    if self.args.delete.force
+                        && ["Invalid", "Conflict"].contains(&error.reason()) =>
                 {
                     return self.recreate(info).await;
                 }
@@ -226,7 +257,8 @@ impl Apply<'_> {
     }
 
     async fn recreate(&self, info: &Info) -> Result<(Value, &'static str)> {
-        crate::deleting::delete_and_wait(self.shell, info, self.dry_run).await?;
+        let how = self.args.delete.deletion(self.dry_run)?;
+        remove(self.shell, info, &how, self.args.delete.limit()?).await?;
         let (object, _) = self.create(info).await?;
         Ok((object, "configured"))
     }
@@ -237,7 +269,11 @@ impl Apply<'_> {
         } else {
             ""
         };
-        let path = query(&self.write.path(&info.path()), &[("force", force)]);
+        let object = match self.args.subresource.as_str() {
+            "" => info.path(),
+            below => format!("{}/{below}", info.path()),
+        };
+        let path = query(&self.write.path(&object), &[("force", force)]);
         let api = self.shell.api().await?;
         match api.patch(&path, APPLY_PATCH, &info.object).await {
             Ok(object) => Ok((object, "serverside-applied")),

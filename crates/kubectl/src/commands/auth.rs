@@ -1,5 +1,7 @@
 //! `auth`: who am I, and may I.
 
+mod reconcile;
+
 use crate::error::{Error, Result, said};
 use crate::io;
 use crate::print::{DryRun, PrintArgs};
@@ -37,6 +39,8 @@ enum What {
         #[arg(long)]
         no_headers: bool,
     },
+    /// Reconciles rules for RBAC role, role binding, cluster role, and cluster role binding objects.
+    Reconcile(reconcile::Args),
     /// Experimental: Check self subject attributes.
     Whoami {
         #[command(flatten)]
@@ -47,6 +51,7 @@ enum What {
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
     match args.command {
+        What::Reconcile(args) => reconcile::run(shell, &args).await,
         What::Whoami { print } => whoami(shell, &print).await,
         What::CanI {
             list: true,
@@ -165,31 +170,27 @@ async fn list(shell: &Shell, no_headers: bool) -> Result {
                 } else {
                     format!("{resource}.{group}")
                 };
-                found.push(vec![
-                    title,
-                    "[]".into(),
-                    list(rule, "resourceNames"),
-                    list(rule, "verbs"),
-                ]);
+                let (names, verbs) = (list(rule, "resourceNames"), list(rule, "verbs"));
+                let key = format!("{verbs},[{group}],[{resource}],{names},[]");
+                found.push((key, vec![title, "[]".into(), names, verbs]));
             }
         }
     }
-    found.sort();
     for rule in answer.items_at(&["status", "nonResourceRules"]) {
         for url in rule
             .items_at(&["nonResourceURLs"])
             .iter()
             .filter_map(Value::as_str)
         {
-            found.push(vec![
-                String::new(),
-                format!("[{url}]"),
-                "[]".into(),
-                list(rule, "verbs"),
-            ]);
+            let verbs = list(rule, "verbs");
+            let key = format!("{verbs},[],[],[],[{url}]");
+            let row = vec![String::new(), format!("[{url}]"), "[]".into(), verbs];
+            found.push((key, row));
         }
     }
-    rows.extend(found);
+    // Upstream sorts rules by what Go prints of them, verbs first.
+    found.sort();
+    rows.extend(found.into_iter().map(|(_, row)| row));
     io::out(&columns(&rows));
     Ok(())
 }

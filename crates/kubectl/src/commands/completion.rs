@@ -3,173 +3,109 @@
 use crate::error::{Result, said};
 use crate::io;
 use crate::shell::Shell;
-use std::ffi::OsString;
-use std::process::ExitCode;
 
 /// The arguments of `completion`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// bash, zsh or fish.
-    shell: String,
+    #[arg(value_name = "SHELL")]
+    shell: Option<String>,
 }
 
-const BASH: &str = r#"# bash completion for kubectl
-__kubectl_complete() {
-    local IFS=$'\n'
-    local words=("${COMP_WORDS[@]:1:COMP_CWORD}")
-    COMPREPLY=($("${COMP_WORDS[0]}" __complete "${words[@]}" 2>/dev/null | cut -f1))
+/// Each script calls the program for candidates; NAME and COMMAND are put in. The last line of an
+/// answer is a number: 2 says that no space follows, 4 that files are no candidates, and 8 that
+/// files with the given ends are.
+const BASH: &str = r#"# bash completion for NAME
+__NAME_complete() {
+    local IFS=$'\n' line cur="${COMP_WORDS[COMP_CWORD]}"
+    local words=("${COMP_WORDS[@]:1:COMP_CWORD}") found=() directive=0
+    while read -r line; do
+        case "$line" in
+            :*) directive="${line#:}" ;;
+            *) found+=("${line%%$'\t'*}") ;;
+        esac
+    done < <("${COMP_WORDS[0]}" COMMAND "${words[@]}" 2>/dev/null)
+    COMPREPLY=()
+    if (( directive & 8 )); then
+        compopt -o filenames 2>/dev/null
+        COMPREPLY=($(compgen -f -- "$cur"))
+        return
+    fi
+    (( directive & 2 )) && compopt -o nospace 2>/dev/null
+    (( directive & 4 )) && compopt +o default 2>/dev/null
+    COMPREPLY=("${found[@]}")
 }
-complete -o default -F __kubectl_complete kubectl
+complete -o default -F __NAME_complete NAME
 "#;
 
-const ZSH: &str = r#"#compdef kubectl
-compdef _kubectl kubectl
-_kubectl() {
-    local -a found
-    local line
-    for line in "${(@f)$(${words[1]} __complete ${words[2,CURRENT]} 2>/dev/null)}"; do
-        [ -n "$line" ] && found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
+const ZSH: &str = r#"#compdef NAME
+compdef _NAME NAME
+_NAME() {
+    local -a found space
+    local line directive=0
+    for line in "${(@f)$(${words[1]} COMMAND "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+        case "$line" in
+            :*) directive="${line#:}" ;;
+            *$'\t'*) found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
+            ?*) found+=("${line//:/\\:}") ;;
+        esac
     done
-    _describe 'kubectl' found
+    (( directive & 2 )) && space=(-S '')
+    if (( directive & 8 )); then
+        _files
+    elif (( ${#found} )); then
+        _describe 'NAME' found "${space[@]}"
+    elif (( ! (directive & 4) )); then
+        _files
+    fi
 }
-if [ "$funcstack[1]" = "_kubectl" ]; then
-    _kubectl
+if [ "$funcstack[1]" = "_NAME" ]; then
+    _NAME
 fi
 "#;
 
-const FISH: &str = r#"# fish completion for kubectl
-function __kubectl_complete
+const FISH: &str = r#"# fish completion for NAME
+function __NAME_complete
     set -l words (commandline -opc) (commandline -ct)
-    $words[1] __complete $words[2..-1] 2>/dev/null
+    set -l found ($words[1] COMMAND $words[2..-1] 2>/dev/null)
+    test (count $found) -gt 0; or return
+    set -l directive (string sub -s 2 -- $found[-1])
+    set -e found[-1]
+    if test (math "bitand($directive, 8)") -ne 0
+        __fish_complete_path (commandline -ct)
+    else if test (count $found) -eq 0 -a (math "bitand($directive, 4)") -eq 0
+        __fish_complete_path (commandline -ct)
+    else
+        string join \n -- $found
+    end
 end
-complete -c kubectl -f -a '(__kubectl_complete)'
+complete -c NAME -f -a '(__NAME_complete)'
 "#;
 
 /// Runs it.
 pub async fn run(_: &Shell, args: Args) -> Result {
-    match args.shell.as_str() {
-        "bash" => io::out(BASH),
-        "zsh" => io::out(ZSH),
-        "fish" => io::out(FISH),
-        "powershell" => return said("completion for powershell is not supported"),
-        other => return said(format!("Unsupported shell type \"{other}\".")),
-    }
-    Ok(())
-}
-
-/// Answers `__complete WORDS...`, the last of which is being typed: commands, flags, types and
-/// names, one a line with its description behind a tab.
-pub fn complete(arguments: &[OsString]) -> Option<ExitCode> {
-    let (first, words) = arguments.split_first()?;
-    if first != "__complete" {
-        return None;
-    }
-    let words: Vec<String> = words
-        .iter()
-        .map(|w| w.to_string_lossy().into_owned())
-        .collect();
-    let (last, before) = match words.split_last() {
-        Some((last, before)) => (last.clone(), before),
-        None => (String::new(), words.as_slice()),
-    };
-    let mut command = crate::cli::command();
-    command.build();
-    let mut here = &command;
-    let mut positional = Vec::new();
-    for word in before.iter().filter(|word| !word.starts_with('-')) {
-        match here.find_subcommand(word) {
-            Some(sub) => here = sub,
-            None => positional.push(word.clone()),
-        }
-    }
-    if last.starts_with('-') {
-        for argument in here.get_arguments() {
-            let help = argument
-                .get_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            if let Some(long) = argument
-                .get_long()
-                .filter(|l| format!("--{l}").starts_with(&last))
-            {
-                io::line(format!("--{long}\t{help}"));
+    match args.shell.as_deref() {
+        None => said("Shell not specified.\nSee 'kubectl completion -h' for help and examples"),
+        Some("powershell") => said("completion for powershell is not supported"),
+        Some(shell) => match script(shell, "kubectl", "__complete") {
+            Some(script) => {
+                io::out(&script);
+                Ok(())
             }
-        }
-        return Some(ExitCode::SUCCESS);
-    }
-    let mut subcommands = here.get_subcommands().peekable();
-    if subcommands.peek().is_some() {
-        for sub in subcommands.filter(|sub| sub.get_name().starts_with(&last)) {
-            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
-            io::line(format!("{}\t{about}", sub.get_name()));
-        }
-        return Some(ExitCode::SUCCESS);
-    }
-    ask_cluster(before, &positional, here.get_name(), &last);
-    Some(ExitCode::SUCCESS)
-}
-
-/// Types, or names of a type, of the cluster that the words before speak of.
-fn ask_cluster(before: &[String], positional: &[String], command: &str, last: &str) {
-    const ABOUT_PODS: [&str; 6] = ["attach", "cp", "debug", "exec", "logs", "port-forward"];
-    const ABOUT_NODES: [&str; 3] = ["cordon", "drain", "uncordon"];
-    let Ok(program) = std::env::current_exe() else {
-        return;
-    };
-    let mut ask = std::process::Command::new(program);
-    ask.arg0_kubectl();
-    let mut words = before.iter();
-    while let Some(word) = words.next() {
-        let takes = [
-            "-n",
-            "--namespace",
-            "--context",
-            "--kubeconfig",
-            "--cluster",
-            "--user",
-        ];
-        if takes.contains(&word.as_str()) {
-            ask.arg(word);
-            ask.args(words.next());
-        } else if takes
-            .iter()
-            .any(|flag| word.starts_with(&format!("{flag}=")))
-        {
-            ask.arg(word);
-        }
-    }
-    let kind = match positional.first() {
-        _ if ABOUT_PODS.contains(&command) => "pods",
-        _ if ABOUT_NODES.contains(&command) => "nodes",
-        Some(kind) => kind.as_str(),
-        None => "",
-    };
-    match kind {
-        "" => ask.args(["api-resources", "-o", "name", "--verbs=get"]),
-        kind => ask.args(["get", kind, "-o", "name", "--request-timeout=5s"]),
-    };
-    let Ok(output) = ask.stderr(std::process::Stdio::null()).output() else {
-        return;
-    };
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let word = match kind {
-            "" => line.split('.').next().unwrap_or(line),
-            _ => line.rsplit('/').next().unwrap_or(line),
-        };
-        if word.starts_with(last) {
-            io::line(word);
-        }
+            None => said(format!(
+                "Unsupported shell type \"{shell}\".\nSee 'kubectl completion -h' for help and examples"
+            )),
+        },
     }
 }
 
-/// Calls this program under the name by which it is kubectl.
-trait Arg0 {
-    fn arg0_kubectl(&mut self);
-}
-
-impl Arg0 for std::process::Command {
-    fn arg0_kubectl(&mut self) {
-        use std::os::unix::process::CommandExt as _;
-        self.arg0("kubectl");
-    }
+/// The script that makes a shell ask a program, called by a name, with these words.
+pub fn script(shell: &str, name: &str, command: &str) -> Option<String> {
+    let script = match shell {
+        "bash" => BASH,
+        "zsh" => ZSH,
+        "fish" => FISH,
+        _ => return None,
+    };
+    Some(script.replace("COMMAND", command).replace("NAME", name))
 }

@@ -2,6 +2,8 @@
 //!
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/config.
 
+mod entries;
+
 use crate::config::Kubeconfig;
 use crate::error::{Result, said};
 use crate::io;
@@ -48,14 +50,15 @@ enum What {
     /// Rename a context from the kubeconfig file.
     RenameContext { old: String, new: String },
     /// Set an individual value in a kubeconfig file.
-    Set { path: String, value: String },
-    /// Set a cluster entry in kubeconfig; the global options say what.
-    SetCluster {
-        name: String,
-        /// Embed the certificate authority in the file.
+    Set {
+        path: String,
+        value: String,
+        /// When writing a []byte value, write it directly without base64 decoding.
         #[arg(long)]
-        embed_certs: bool,
+        set_raw_bytes: bool,
     },
+    /// Set a cluster entry in kubeconfig; the global options say what.
+    SetCluster(entries::ClusterArgs),
     /// Set a context entry in kubeconfig; the global options say what.
     SetContext {
         name: Option<String>,
@@ -64,12 +67,7 @@ enum What {
         current: bool,
     },
     /// Set a user entry in kubeconfig; the global options say what.
-    SetCredentials {
-        name: String,
-        /// Embed the client certificate and key in the file.
-        #[arg(long)]
-        embed_certs: bool,
-    },
+    SetCredentials(entries::CredentialsArgs),
     /// Unset an individual value in a kubeconfig file.
     Unset { path: String },
     /// Set the current-context in a kubeconfig file.
@@ -79,6 +77,9 @@ enum What {
     View {
         #[command(flatten)]
         print: PrintArgs,
+        /// Merge the full hierarchy of kubeconfig files.
+        #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        merge: bool,
         /// Remove all information not used by current-context from the output.
         #[arg(long)]
         minify: bool,
@@ -111,10 +112,14 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         }
         What::View {
             print,
+            merge,
             minify,
             raw,
             flatten,
         } => {
+            if !merge && globals.kubeconfig.is_none() {
+                return said("if merge==false a precise file must be specified");
+            }
             return view(shell, &config, &print, minify, raw, flatten);
         }
         What::UseContext { name } => {
@@ -135,24 +140,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         }
         What::DeleteUser { name } => delete(&mut config, "users", &name)?,
         What::RenameContext { old, new } => rename(&mut config, &old, &new)?,
-        What::SetCluster { name, embed_certs } => {
-            let mut changes = vec![
-                ("server", text(&globals.server)),
-                ("tls-server-name", text(&globals.tls_server_name)),
-                (
-                    "insecure-skip-tls-verify",
-                    globals.insecure_skip_tls_verify.then(|| true.into()),
-                ),
-            ];
-            let (key, value) = embedded(
-                "certificate-authority",
-                &globals.certificate_authority,
-                embed_certs,
-            )?;
-            changes.push((&key, value));
-            edit(&mut config, "clusters", &name, &changes)?;
-            io::line(format!("Cluster {} set.", quote(&name)));
-        }
+        What::SetCluster(args) => entries::set_cluster(&mut config, globals, &args)?,
         What::SetContext { name, current } => {
             let name = match (name, current) {
                 (Some(name), false) => name,
@@ -169,24 +157,23 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
             let done = if known { "modified" } else { "created" };
             io::line(format!("Context {} {done}.", quote(&name)));
         }
-        What::SetCredentials { name, embed_certs } => {
-            let mut changes = vec![
-                ("token", text(&globals.token)),
-                ("username", text(&globals.username)),
-                ("password", text(&globals.password)),
-            ];
-            let (certificate, value) = embedded(
-                "client-certificate",
-                &globals.client_certificate,
-                embed_certs,
-            )?;
-            changes.push((&certificate, value));
-            let (key, value) = embedded("client-key", &globals.client_key, embed_certs)?;
-            changes.push((&key, value));
-            edit(&mut config, "users", &name, &changes)?;
-            io::line(format!("User {} set.", quote(&name)));
-        }
-        What::Set { path, value } => {
+        What::SetCredentials(args) => entries::set_credentials(&mut config, globals, &args)?,
+        What::Set {
+            path,
+            value,
+            set_raw_bytes,
+        } => {
+            let is_bytes = path.ends_with("-data");
+            let value = match is_bytes && set_raw_bytes {
+                true => STANDARD.encode(value),
+                false if is_bytes && STANDARD.decode(&value).is_err() => {
+                    return said(format!(
+                        "error decoding base64 of {}; use --set-raw-bytes for the bytes themselves",
+                        quote(&path)
+                    ));
+                }
+                false => value,
+            };
             set(&mut config, &path, Some(value))?;
             io::line(format!("Property {} set.", quote(&path)));
         }
@@ -403,22 +390,6 @@ fn rename(config: &mut Kubeconfig, old: &str, new: &str) -> Result {
     }
     io::line(format!("Context {} renamed to {}.", quote(old), quote(new)));
     Ok(())
-}
-
-/// The field for a file's name, or for its content.
-fn embedded(key: &str, file: &Option<String>, embed: bool) -> Result<(String, Option<Value>)> {
-    match (file, embed) {
-        (Some(file), true) => {
-            let data = STANDARD.encode(io::read_bytes(file)?);
-            Ok((format!("{key}-data"), Some(data.into())))
-        }
-        (file, _) => {
-            let absolute = file.as_ref().map(|file| {
-                std::path::absolute(file).map_or_else(|_| file.clone(), |p| p.display().to_string())
-            });
-            Ok((key.to_string(), absolute.map(Value::from)))
-        }
-    }
 }
 
 fn edit(

@@ -2,7 +2,7 @@
 //!
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/delete/delete.go.
 
-use crate::deleting::{Deletion, delete, wait_gone};
+use crate::deleting::{Deletion, delete, propagation, wait_gone};
 use crate::discovery::Resource;
 use crate::error::{Error, Result, said};
 use crate::print::{DryRun, DryRunArgs};
@@ -127,16 +127,7 @@ fn ignores(args: &Args) -> bool {
 }
 
 fn deletion(args: &Args) -> Result<(Deletion, DryRun)> {
-    let propagation = match args.cascade.as_str() {
-        "background" | "true" => "Background",
-        "foreground" => "Foreground",
-        "orphan" | "false" => "Orphan",
-        other => {
-            return said(format!(
-                "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
-            ));
-        }
-    };
+    let propagation = propagation(&args.cascade)?;
     if args.now && args.grace_period >= 0 {
         return said("--now and --grace-period cannot be specified together");
     }

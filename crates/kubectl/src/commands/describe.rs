@@ -33,11 +33,8 @@ pub struct Args {
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
     if args.resources.is_empty() && args.files.is_empty() {
-        io::warn(
-            "You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources.\n",
-        );
         return said(
-            "error: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl describe -h' for help and examples",
+            "You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources.\n",
         );
     }
     let choice = Choice {
@@ -48,10 +45,12 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         ..Choice::default()
     };
     let (mut infos, mut errors) = fetch(shell, &choice).await?;
+    let mut is_begun = false;
     if infos.is_empty() && errors.iter().all(Error::is_not_found) && args.files.is_empty() {
         infos = by_prefix(shell, &choice).await?;
         if !infos.is_empty() {
             errors.clear();
+            is_begun = true;
         }
     }
     if infos.is_empty() && errors.is_empty() {
@@ -69,6 +68,8 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
     };
     for (i, info) in infos.iter().enumerate() {
         match describe::describe(&source, &info.object, settings).await {
+            // What was found by the beginning of its name is followed by an empty line.
+            Ok(text) if is_begun => io::line(text),
             Ok(text) if i > 0 => io::out(&format!("\n\n{text}")),
             Ok(text) => io::out(&text),
             Err(error) => errors.push(Error::Said(error.to_string())),

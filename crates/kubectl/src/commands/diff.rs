@@ -2,7 +2,7 @@
 //!
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/diff/diff.go.
 
-use super::apply::three_way;
+use super::apply::{pruned, three_way};
 use crate::api::{APPLY_PATCH, MERGE_PATCH, query};
 use crate::change::{Write, merge_patch};
 use crate::error::{Error, Result, said};
@@ -10,6 +10,7 @@ use crate::io;
 use crate::print::{DryRun, without_managed_fields};
 use crate::select::{FileArgs, Info, from_files};
 use crate::shell::Shell;
+use futures::StreamExt as _;
 use meta::Value;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,15 @@ pub struct Args {
     /// If true, server-side apply will force the changes against conflicts.
     #[arg(long)]
     force_conflicts: bool,
+    /// Include resources that would be deleted by pruning.
+    #[arg(long)]
+    prune: bool,
+    /// Group, version and kind of what --prune deletes, as core/v1/ConfigMap; may be repeated.
+    #[arg(long)]
+    prune_allowlist: Vec<String>,
+    /// How many objects are processed at a time, to speed the command up.
+    #[arg(long, default_value_t = 1)]
+    concurrency: usize,
     /// If true, include managed fields in the diff.
     #[arg(long)]
     show_managed_fields: bool,
@@ -62,18 +72,26 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         let selector = meta::LabelSelector::parse(&args.selector).or_else(said)?;
         infos.retain(|info| selector.matches_value(info.object.at(&["metadata", "labels"])));
     }
-    for info in &infos {
-        let present = match info.fetch(shell).await {
-            Ok(present) => Some(present),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
-        let wanted = tried(shell, &args, info, present.as_ref()).await?;
+    let pairs: Vec<Result<Pair>> = futures::stream::iter(&infos)
+        .map(|info| pair(shell, &args, info))
+        .buffered(args.concurrency.max(1))
+        .collect()
+        .await;
+    let mut kept = Vec::new();
+    for (info, pair) in infos.iter().zip(pairs) {
+        let (present, wanted) = pair?;
         let name = file_name(info);
         if let Some(present) = present {
+            kept.push(present.clone());
             write(&live.join(&name), &shown(present, &args))?;
         }
         write(&merged.join(&name), &shown(wanted, &args))?;
+    }
+    if args.prune {
+        let pruned = pruned(shell, &args.prune_allowlist, &args.selector, &kept).await?;
+        for info in pruned {
+            write(&live.join(file_name(&info)), &shown(info.object, &args))?;
+        }
     }
     let code = compare(&live, &merged)?;
     drop(folders);
@@ -81,6 +99,19 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         0 => Ok(()),
         code => Err(Error::Exit(code)),
     }
+}
+
+/// An object as it is, if it is, and as it would be.
+type Pair = (Option<Value>, Value);
+
+async fn pair(shell: &Shell, args: &Args, info: &Info) -> Result<Pair> {
+    let present = match info.fetch(shell).await {
+        Ok(present) => Some(present),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error),
+    };
+    let wanted = tried(shell, args, info, present.as_ref()).await?;
+    Ok((present, wanted))
 }
 
 fn shown(object: Value, args: &Args) -> Value {

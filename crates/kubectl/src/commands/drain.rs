@@ -6,7 +6,7 @@ use super::cordon::{nodes, set};
 use crate::api::query;
 use crate::change::Write;
 use crate::deleting::{Deletion, delete, wait_gone};
-use crate::error::{Result, said};
+use crate::error::{Error, Result, said};
 use crate::print::{DryRun, DryRunArgs};
 use crate::select::{Info, of_server, whole};
 use crate::shell::Shell;
@@ -65,24 +65,34 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         set(shell, info, &write, true, dry_run.suffix()).await?;
     }
     let limit = words::timeout(&args.timeout)?;
+    let (mut failed, mut pending) = (Vec::new(), Vec::new());
     for info in &infos {
         let drain = drain(shell, info, &args, dry_run);
-        match limit {
-            None => drain.await?,
+        let drained = match limit {
+            None => drain.await,
             Some(limit) => match tokio::time::timeout(limit, drain).await {
-                Ok(done) => done?,
-                Err(_) => {
-                    return said(format!(
-                        "unable to drain node {} due to error: global timeout reached: {}, continuing command...",
-                        words::quote(&info.name),
-                        args.timeout
-                    ));
-                }
+                Ok(done) => done,
+                Err(_) => said(format!("global timeout reached: {}", args.timeout)),
             },
+        };
+        match drained {
+            Ok(()) => io::line(format!("node/{} drained{}", info.name, dry_run.suffix())),
+            Err(error) => {
+                let name = words::quote(&info.name);
+                let why = error.aggregate();
+                io::warn(format!(
+                    "error: unable to drain node {name} due to error: {why}, continuing command..."
+                ));
+                failed.push(error);
+                pending.push(&info.name);
+            }
         }
-        io::line(format!("node/{} drained{}", info.name, dry_run.suffix()));
     }
-    Ok(())
+    if !pending.is_empty() {
+        io::warn("There are pending nodes to be drained:");
+        pending.iter().for_each(|name| io::warn(format!(" {name}")));
+    }
+    Error::collect(failed)
 }
 
 async fn drain(shell: &Shell, node: &Info, args: &Args, dry_run: DryRun) -> Result {
@@ -199,9 +209,8 @@ fn sort<'a>(pods: &'a [Value], args: &Args) -> Result<Vec<&'a Value>> {
             lonely.join(", ")
         ));
     }
-    if !problems.is_empty() {
-        return said(problems.join(", "));
-    }
+    problems.sort();
+    Error::collect(problems.into_iter().map(Error::Said).collect())?;
     if !daemons.is_empty() {
         io::warn(format!(
             "Warning: ignoring DaemonSet-managed Pods: {}",

@@ -3,11 +3,12 @@
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/events.
 
 use crate::api::query;
-use crate::error::{Result, said};
+use crate::error::{Error, Result, said};
 use crate::io;
 use crate::print::{self, DryRun, PrintArgs};
 use crate::shell::Shell;
 use crate::words::{age_of, columns};
+use futures::StreamExt as _;
 use meta::Value;
 
 /// The arguments of `events`.
@@ -30,13 +31,13 @@ pub struct Args {
     /// Don't print headers.
     #[arg(long)]
     no_headers: bool,
+    /// Return large lists in chunks rather than all at once.
+    #[arg(long, default_value_t = 500)]
+    chunk_size: u32,
 }
 
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
-    if args.watch {
-        return said("--watch is not supported here; use `kubectl get events --watch`");
-    }
     for kind in &args.types {
         if !["normal", "warning"].contains(&kind.to_lowercase().as_str()) {
             return said("valid --types are Normal or Warning");
@@ -58,27 +59,12 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         None if args.about.is_empty() => String::new(),
         None => return said("--for must be in resource/name form"),
     };
-    let list = shell
-        .api()
-        .await?
-        .get(&query(
-            &path,
-            &[("fieldSelector", &fields), ("limit", "500")],
-        ))
-        .await?;
-    let head = (list.str_at(&["apiVersion"]), list.str_at(&["kind"]));
-    let mut events: Vec<Value> = list
-        .items_at(&["items"])
-        .iter()
-        .filter(|e| {
-            args.types.is_empty()
-                || args
-                    .types
-                    .iter()
-                    .any(|t| t.eq_ignore_ascii_case(e.str_at(&["type"])))
-        })
-        .map(|e| crate::select::whole(e, head))
-        .collect();
+    let path = query(&path, &[("fieldSelector", &fields)]);
+    if args.watch {
+        return watch(shell, &args, &path).await;
+    }
+    let mut events = all(shell, &args, &path).await?;
+    events.retain(|event| args.wants(event));
     if events.is_empty() {
         io::warn(match args.all_namespaces {
             true => "No events found.".to_string(),
@@ -86,21 +72,79 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         });
         return Ok(());
     }
-    events.sort_by(|a, b| last_seen(a).cmp(last_seen(b)));
+    events.sort_by_key(|event| meta::time::parse(last_seen(event)));
     let mut reporter = args.print.reporter(DryRun::None)?;
     if !reporter.is_human() {
         return reporter.print(&print::list(events));
     }
     let mut rows = Vec::new();
     if !args.no_headers {
-        let mut heads = vec!["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"];
-        if args.all_namespaces {
-            heads.insert(0, "NAMESPACE");
-        }
-        rows.push(heads.into_iter().map(str::to_string).collect());
+        rows.push(args.headers());
     }
     rows.extend(events.iter().map(|event| row(event, args.all_namespaces)));
     io::out(&columns(&rows));
+    Ok(())
+}
+
+impl Args {
+    fn wants(&self, event: &Value) -> bool {
+        let kind = event.str_at(&["type"]);
+        self.types.is_empty() || self.types.iter().any(|t| t.eq_ignore_ascii_case(kind))
+    }
+
+    fn headers(&self) -> Vec<String> {
+        let mut heads = vec!["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"];
+        if self.all_namespaces {
+            heads.insert(0, "NAMESPACE");
+        }
+        heads.into_iter().map(str::to_string).collect()
+    }
+}
+
+/// All events, page by page.
+async fn all(shell: &Shell, args: &Args, path: &str) -> Result<Vec<Value>> {
+    let limit = match args.chunk_size {
+        0 => String::new(),
+        size => size.to_string(),
+    };
+    let (mut events, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = query(path, &[("limit", &limit), ("continue", &token)]);
+        let page = shell.api().await?.get(&page).await?;
+        let head = (page.str_at(&["apiVersion"]), page.str_at(&["kind"]));
+        let items = page.items_at(&["items"]).iter();
+        events.extend(items.map(|event| crate::select::whole(event, head)));
+        token = page.str_at(&["metadata", "continue"]).to_string();
+        if token.is_empty() {
+            return Ok(events);
+        }
+    }
+}
+
+/// Events as they come, those that are there first; the headers stand over the first.
+async fn watch(shell: &Shell, args: &Args, path: &str) -> Result {
+    let mut reporter = args.print.reporter(DryRun::None)?;
+    let path = query(path, &[("watch", "true")]);
+    let mut changes = shell.api().await?.watch(&path, "application/json").await?;
+    let mut rows = Vec::new();
+    if !args.no_headers {
+        rows.push(args.headers());
+    }
+    while let Some(change) = changes.next().await {
+        let change = change?;
+        let event = change.get("object").cloned().unwrap_or_default();
+        match change.str_at(&["type"]) {
+            "ERROR" => return Err(Error::refused(event)),
+            "ADDED" | "MODIFIED" if args.wants(&event) => {}
+            _ => continue,
+        }
+        if !reporter.is_human() {
+            reporter.print(&event)?;
+            continue;
+        }
+        rows.push(row(&event, args.all_namespaces));
+        io::out(&columns(&std::mem::take(&mut rows)));
+    }
     Ok(())
 }
 

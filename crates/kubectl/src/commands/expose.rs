@@ -2,9 +2,11 @@
 //!
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/expose/expose.go.
 
+use super::apply::with_last_applied;
 use super::create::generated;
 use crate::change::Write;
 use crate::error::{Result, said};
+use crate::overriding::OverrideArgs;
 use crate::pods::selector;
 use crate::print::{DryRunArgs, PrintArgs};
 use crate::select::{Choice, FileArgs, fetch_all};
@@ -29,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value = "")]
     target_port: String,
     /// The network protocol for the service to be created.
-    #[arg(long, default_value = "TCP")]
+    #[arg(long, default_value = "")]
     protocol: String,
     /// The name for the newly created object.
     #[arg(long, default_value = "")]
@@ -52,6 +54,14 @@ pub struct Args {
     /// If non-empty, set the session affinity for the service to this.
     #[arg(long, default_value = "")]
     session_affinity: String,
+    /// IP to assign to the LoadBalancer.
+    #[arg(long, default_value = "")]
+    load_balancer_ip: String,
+    #[command(flatten)]
+    overrides: OverrideArgs,
+    /// If true, the configuration of current object will be saved in its annotation.
+    #[arg(long)]
+    save_config: bool,
     /// Name of the manager used to track field ownership.
     #[arg(long, default_value = "kubectl-expose")]
     field_manager: String,
@@ -79,7 +89,11 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         if !kinds.contains(&info.resource.kind.as_str()) {
             return said(format!("cannot expose a {}", info.resource.kind));
         }
-        let service = service(&args, &info.name, &info.object)?;
+        let mut service = service(&args, &info.name, &info.object)?;
+        service = args.overrides.apply(&service)?;
+        if args.save_config {
+            service = with_last_applied(&service);
+        }
         let made = generated(shell, service).await?;
         let object = write.create(shell, &made).await?;
         reporter.report(&object, "exposed")?;
@@ -98,6 +112,12 @@ fn service(args: &Args, name: &str, object: &Value) -> Result<Value> {
             Some(labels) => labels.clone(),
             None => return said("couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be exposed"),
         },
+        ("", _) if !object.items_at(&["spec", "selector", "matchExpressions"]).is_empty() => {
+            return said(format!(
+                "couldn't retrieve selectors via --selector flag or introspection: couldn't convert expressions - \"{}\" to map-based selector format",
+                expressions(object.items_at(&["spec", "selector", "matchExpressions"]))
+            ));
+        }
         ("", _) => pairs(&selector(object).or_else(|_| {
             said("couldn't retrieve selectors via --selector flag or introspection: invalid deployment: no selectors, therefore cannot be exposed")
         })?)?,
@@ -119,6 +139,7 @@ fn service(args: &Args, name: &str, object: &Value) -> Result<Value> {
         ("type", &args.kind),
         ("clusterIP", &args.cluster_ip),
         ("sessionAffinity", &args.session_affinity),
+        ("loadBalancerIP", &args.load_balancer_ip),
     ];
     for (field, text) in spec.into_iter().filter(|(_, text)| !text.is_empty()) {
         service.set_at(&["spec", field], text.as_str());
@@ -127,6 +148,20 @@ fn service(args: &Args, name: &str, object: &Value) -> Result<Value> {
         service.set_at(&["spec", "externalIPs"], vec![args.external_ip.as_str()]);
     }
     Ok(service)
+}
+
+/// Expressions as Go prints such structs.
+fn expressions(all: &[Value]) -> String {
+    let each = all.iter().map(|one| {
+        let values = one.items_at(&["values"]).iter().filter_map(Value::as_str);
+        format!(
+            "{{Key:{} Operator:{} Values:[{}]}}",
+            one.str_at(&["key"]),
+            one.str_at(&["operator"]),
+            values.collect::<Vec<_>>().join(" ")
+        )
+    });
+    format!("[{}]", each.collect::<Vec<_>>().join(" "))
 }
 
 fn pairs(text: &str) -> Result<Value> {
@@ -148,7 +183,7 @@ fn ports(args: &Args, object: &Value) -> Result<Vec<Value>> {
             let mut out = Vec::new();
             for word in text.split(',') {
                 match word.parse() {
-                    Ok(port) => out.push((port, args.protocol.clone())),
+                    Ok(port) => out.push((port, protocol_of(args, &declared, port))),
                     Err(_) => return said(format!("invalid port {word}")),
                 }
             }
@@ -173,6 +208,16 @@ fn ports(args: &Args, object: &Value) -> Result<Vec<Value>> {
         made
     });
     Ok(made.collect())
+}
+
+/// The protocol that is asked for, or that of the port where it is declared.
+fn protocol_of(args: &Args, declared: &[(i64, String)], port: i64) -> String {
+    let known = declared.iter().find(|(known, _)| *known == port);
+    match (args.protocol.as_str(), known) {
+        ("", Some((_, protocol))) => protocol.clone(),
+        ("", None) => "TCP".into(),
+        (asked, _) => asked.into(),
+    }
 }
 
 fn declared(object: &Value) -> Vec<(i64, String)> {

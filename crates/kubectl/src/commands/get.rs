@@ -266,6 +266,7 @@ impl Get<'_> {
                 path = format!("{path}/{}", self.args.subresource);
             }
             match api.get_as(&self.with_object(path, accept), accept).await {
+                Ok(object) if accept == TABLE => out.push(as_table(object)),
                 Ok(object) => out.push(object),
                 Err(error) if error.is_not_found() && self.args.ignore_not_found => {}
                 Err(error) => errors.push(error),
@@ -490,6 +491,23 @@ fn distinct(wants: &Wants) -> usize {
         }
     }
     seen.len()
+}
+
+/// What the server makes no table of is shown with its name and age.
+fn as_table(object: Value) -> Value {
+    if object.str_at(&["kind"]) == "Table" {
+        return object;
+    }
+    let name = object.str_at(&["metadata", "name"]).to_string();
+    let age = crate::words::age_of(object.str_at(&["metadata", "creationTimestamp"]));
+    meta::value!({
+        "kind": "Table",
+        "columnDefinitions": [
+            {"name": "Name", "type": "string", "format": "name", "priority": 0},
+            {"name": "Age", "type": "string", "priority": 0}
+        ],
+        "rows": [{"cells": [(name), (age)], "object": (object)}]
+    })
 }
 
 /// Pages as one list.

@@ -23,37 +23,47 @@ macro_rules! commands {
     };
 }
 
-pub mod absent;
 pub mod annotate;
 pub mod api_resources;
 pub mod api_versions;
 pub mod apply;
+pub mod attach;
 pub mod auth;
+pub mod autoscale;
+pub mod certificate;
 pub mod cluster_info;
 pub mod completion;
 pub mod config;
 pub mod cordon;
+pub mod cp;
 pub mod create;
+pub mod debug;
 pub mod delete;
 pub mod describe;
 pub mod diff;
 pub mod drain;
 pub mod edit;
 pub mod events;
+pub mod exec;
+pub mod explain;
 pub mod expose;
 pub mod get;
+pub mod kuberc;
 pub mod kustomize;
 pub mod label;
 pub mod logs;
 pub mod options;
 pub mod patch;
 pub mod plugin;
+pub mod port_forward;
+pub mod proxy;
 pub mod replace;
 pub mod rollout;
 pub mod run;
 pub mod scale;
 pub mod set;
 pub mod taint;
+pub mod top;
 pub mod uncordon;
 pub mod version;
 pub mod wait;
@@ -68,13 +78,13 @@ commands! {
     /// Apply a configuration to a resource by file name or stdin.
     Apply => apply,
     /// Attach to a running container.
-    Attach => absent,
+    Attach => attach,
     /// Inspect authorization.
     Auth => auth,
     /// Auto-scale a deployment, replica set, stateful set, or replication controller.
-    Autoscale => absent,
+    Autoscale => autoscale,
     /// Modify certificate resources.
-    Certificate => absent,
+    Certificate => certificate,
     /// Display cluster information.
     ClusterInfo => cluster_info,
     /// Output shell completion code for the specified shell (bash, zsh, or fish).
@@ -84,11 +94,11 @@ commands! {
     /// Mark node as unschedulable.
     Cordon => cordon,
     /// Copy files and directories to and from containers.
-    Cp => absent,
+    Cp => cp,
     /// Create a resource from a file or from stdin.
     Create => create,
     /// Create debugging sessions for troubleshooting workloads and nodes.
-    Debug => absent,
+    Debug => debug,
     /// Delete resources by file names, stdin, resources and names, or by resources and label selector.
     Delete => delete,
     /// Show details of a specific resource or group of resources.
@@ -102,13 +112,15 @@ commands! {
     /// List events.
     Events => events,
     /// Execute a command in a container.
-    Exec => absent,
+    Exec => exec,
     /// Get documentation for a resource.
-    Explain => absent,
+    Explain => explain,
     /// Expose a replication controller, service, deployment or pod as a new Kubernetes service.
     Expose => expose,
     /// Display one or many resources.
     Get => get,
+    /// Manage kuberc configuration files.
+    Kuberc => kuberc,
     /// Build a kustomization target from a directory.
     Kustomize => kustomize,
     /// Update the labels on a resource.
@@ -122,9 +134,9 @@ commands! {
     /// Provides utilities for interacting with plugins.
     Plugin => plugin,
     /// Forward one or more local ports to a pod.
-    PortForward => absent,
+    PortForward => port_forward,
     /// Run a proxy to the Kubernetes API server.
-    Proxy => absent,
+    Proxy => proxy,
     /// Replace a resource by file name or stdin.
     Replace => replace,
     /// Manage the rollout of a resource.
@@ -138,7 +150,7 @@ commands! {
     /// Update the taints on one or more nodes.
     Taint => taint,
     /// Display resource (CPU/memory) usage.
-    Top => absent,
+    Top => top,
     /// Mark node as schedulable.
     Uncordon => uncordon,
     /// Print the client and server version information.

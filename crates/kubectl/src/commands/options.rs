@@ -12,19 +12,7 @@ pub struct Args {}
 pub async fn run(_: &Shell, _: Args) -> Result {
     io::line("The following options can be passed to any command:\n");
     let command = crate::cli::command();
-    for argument in command.get_arguments().filter(|a| a.is_global_set()) {
-        let Some(long) = argument.get_long() else {
-            continue;
-        };
-        let short = argument
-            .get_short()
-            .map(|c| format!("-{c}, "))
-            .unwrap_or_default();
-        let help = argument
-            .get_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        io::line(format!("    {short}--{long}:\n\t{help}\n"));
-    }
+    let globals = command.get_arguments().filter(|arg| arg.is_global_set());
+    io::out(&crate::help::options("kubectl", globals));
     Ok(())
 }

@@ -7,10 +7,10 @@ use crate::change::Write;
 use crate::error::{Result, said};
 use crate::io;
 use crate::marking::needs_names;
-use crate::print::{DryRunArgs, PrintArgs};
-use crate::select::{Choice, FileArgs, fetch_all};
+use crate::overriding::patched;
+use crate::print::{DryRun, DryRunArgs, PrintArgs};
+use crate::select::{Choice, FileArgs, fetch_all, from_files};
 use crate::shell::Shell;
-use meta::Value;
 
 /// The arguments of `patch`.
 #[derive(clap::Args, Debug)]
@@ -56,9 +56,6 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
             ));
         }
     };
-    if args.local {
-        return said("--local is not supported; use --dry-run=server");
-    }
     let text = match (&args.patch, &args.patch_file) {
         (Some(_), Some(_)) => return said("cannot specify --patch and --patch-file together"),
         (Some(text), None) => text.clone(),
@@ -83,29 +80,25 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
     needs_names(&choice)?;
     let dry_run = args.dry_run.get()?;
     let write = Write::by(&args.field_manager, dry_run);
-    let mut reporter = args.print.reporter(dry_run)?;
-    for mut info in fetch_all(shell, &choice).await? {
-        let before = version(&info.object).to_string();
+    // Upstream names no dry run here: what it says is set after that was noted.
+    let mut reporter = args.print.reporter(DryRun::None)?;
+    let infos = match args.local {
+        true => from_files(shell, &args.files).await?,
+        false => fetch_all(shell, &choice).await?,
+    };
+    for mut info in infos {
         if !args.subresource.is_empty() {
             info.name = format!("{}/{}", info.name, args.subresource);
         }
-        let object = match write.is_local() {
-            true => info.object.clone(),
+        let object = match args.local || write.is_local() {
+            true => patched(&info.object, kind, &patch)?,
             false => write.patch(shell, &info, kind, &patch).await?,
         };
-        let changed = version(&object) != before;
-        reporter.report(
-            &object,
-            if changed || write.is_local() {
-                "patched"
-            } else {
-                "patched (no change)"
-            },
-        )?;
+        let done = match object == info.object {
+            true => "patched (no change)",
+            false => "patched",
+        };
+        reporter.report(&object, done)?;
     }
     Ok(())
-}
-
-fn version(object: &Value) -> &str {
-    object.str_at(&["metadata", "resourceVersion"])
 }

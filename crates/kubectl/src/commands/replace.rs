@@ -1,7 +1,7 @@
 //! `replace`: replaces objects by what files say.
 
 use crate::change::{Write, WriteArgs};
-use crate::deleting::delete_and_wait;
+use crate::deleting::{DeleteArgs, remove};
 use crate::error::{Error, Result, said};
 use crate::print::{DryRun, DryRunArgs, PrintArgs};
 use crate::select::{FileArgs, from_files};
@@ -20,9 +20,8 @@ pub struct Args {
     dry_run: DryRunArgs,
     #[command(flatten)]
     write: WriteArgs,
-    /// If true, delete the objects and create them again.
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    delete: DeleteArgs,
     /// If true, the configuration of current object will be saved in its annotation.
     #[arg(long)]
     save_config: bool,
@@ -47,6 +46,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         io::bytes(&shell.api().await?.send_raw(Method::PUT, path, text).await?);
         return Ok(());
     }
+    args.delete.check()?;
     let dry_run = args.dry_run.get()?;
     let write = Write::new(&args.write, "kubectl-replace", dry_run)?;
     let mut reporter = args.print.reporter(dry_run)?;
@@ -56,9 +56,10 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
             info.object = super::apply::with_last_applied(&info.object);
         }
         let doing = format!("error when replacing {}", words::quote(&info.source));
-        if args.force {
+        if args.delete.force {
             if dry_run == DryRun::None {
-                delete_and_wait(shell, &info, dry_run).await?;
+                let how = args.delete.deletion(dry_run)?;
+                remove(shell, &info, &how, args.delete.limit()?).await?;
                 io::line(format!(
                     "{} {} deleted",
                     info.resource.prefix(),

@@ -8,7 +8,7 @@ mod status;
 use crate::api::{JSON_PATCH, STRATEGIC_PATCH};
 use crate::change::Write;
 use crate::error::{Error, Result, said};
-use crate::print::{DryRun, DryRunArgs, PrintArgs};
+use crate::print::{DryRun, DryRunArgs, Form, PrintArgs, Reporter};
 use crate::select::{Choice, FileArgs, Info, fetch_all};
 use crate::shell::Shell;
 use clap::Subcommand;
@@ -21,30 +21,39 @@ pub struct Args {
     command: What,
 }
 
+/// What is rolled out.
 #[derive(clap::Args, Debug)]
-struct Common {
+struct Target {
     /// Types and names.
     resources: Vec<String>,
     #[command(flatten)]
     files: FileArgs,
-    #[command(flatten)]
-    print: PrintArgs,
-    #[command(flatten)]
-    dry_run: DryRunArgs,
     /// Selector (label query) to filter on.
     #[arg(short = 'l', long, default_value = "")]
     selector: String,
+}
+
+#[derive(clap::Args, Debug)]
+struct Common {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    print: PrintArgs,
     /// Name of the manager used to track field ownership.
-    #[arg(long, default_value = "kubectl-rollout")]
+    #[arg(long, default_value = MANAGER)]
     field_manager: String,
 }
+
+const MANAGER: &str = "kubectl-rollout";
 
 #[derive(Debug, Subcommand)]
 enum What {
     /// View rollout history.
     History {
         #[command(flatten)]
-        common: Common,
+        target: Target,
+        #[command(flatten)]
+        print: PrintArgs,
         /// See the details, including podTemplate of the revision specified.
         #[arg(long, default_value_t = 0)]
         revision: i64,
@@ -58,7 +67,7 @@ enum What {
     /// Show the status of the rollout.
     Status {
         #[command(flatten)]
-        common: Common,
+        target: Target,
         /// Watch the status of the rollout until it's done.
         #[arg(short, long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         watch: bool,
@@ -72,7 +81,11 @@ enum What {
     /// Undo a previous rollout.
     Undo {
         #[command(flatten)]
-        common: Common,
+        target: Target,
+        #[command(flatten)]
+        print: PrintArgs,
+        #[command(flatten)]
+        dry_run: DryRunArgs,
         /// The revision to roll back to; zero is the last revision.
         #[arg(long, default_value_t = 0)]
         to_revision: i64,
@@ -82,20 +95,28 @@ enum What {
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
     match args.command {
-        What::History { common, revision } => {
-            for info in common.infos(shell).await? {
-                history::show(shell, &info, revision).await?;
+        What::History {
+            target,
+            print,
+            revision,
+        } => {
+            let mut reporter = print.reporter(DryRun::None)?;
+            for info in target.infos(shell).await? {
+                match reporter.is_human() {
+                    true => history::show(shell, &info, revision).await?,
+                    false => history::print(shell, &info, revision, &mut reporter).await?,
+                }
             }
             Ok(())
         }
         What::Status {
-            common,
+            target,
             watch,
             revision,
             timeout,
         } => {
             let limit = crate::words::timeout(&timeout)?;
-            let infos = common.infos(shell).await?;
+            let infos = target.infos(shell).await?;
             status::show(shell, &infos, watch, revision, limit).await
         }
         What::Pause(common) => {
@@ -110,13 +131,21 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         }
         What::Restart(common) => common.each(shell, "restarted", restart).await,
         What::Undo {
-            common,
+            target,
+            print,
+            dry_run,
             to_revision,
-        } => undo(shell, &common, to_revision).await,
+        } => {
+            let dry_run = dry_run.get()?;
+            let mut reporter = print.reporter(dry_run)?;
+            let write = Write::by(MANAGER, dry_run);
+            let infos = target.infos(shell).await?;
+            undo(shell, &infos, to_revision, &write, &mut reporter).await
+        }
     }
 }
 
-impl Common {
+impl Target {
     async fn infos(&self, shell: &Shell) -> Result<Vec<Info>> {
         if self.resources.is_empty() && self.files.is_empty() {
             return said("required resource not specified");
@@ -129,20 +158,20 @@ impl Common {
         };
         fetch_all(shell, &choice).await
     }
+}
 
+impl Common {
     async fn each(
         &self,
         shell: &Shell,
         done: &str,
         change: impl Fn(&Info) -> Result<Value>,
     ) -> Result {
-        let dry_run = self.dry_run.get()?;
-        let write = Write::by(&self.field_manager, dry_run);
-        let mut reporter = self.print.reporter(dry_run)?;
+        let write = Write::by(&self.field_manager, DryRun::None);
+        let mut reporter = self.print.reporter(DryRun::None)?;
         let mut errors = Vec::new();
-        for info in self.infos(shell).await? {
+        for info in self.target.infos(shell).await? {
             let changed = match change(&info) {
-                Ok(_) if write.is_local() => Ok(info.object.clone()),
                 Ok(patch) => write.patch(shell, &info, STRATEGIC_PATCH, &patch).await,
                 Err(error) => Err(error),
             };
@@ -200,18 +229,21 @@ fn restart(info: &Info) -> Result<Value> {
     )
 }
 
-async fn undo(shell: &Shell, common: &Common, to: i64) -> Result {
-    let dry_run = common.dry_run.get()?;
-    let write = Write::by(&common.field_manager, dry_run);
-    let mut reporter = common.print.reporter(dry_run)?;
-    for info in common.infos(shell).await? {
+async fn undo(
+    shell: &Shell,
+    infos: &[Info],
+    to: i64,
+    write: &Write,
+    reporter: &mut Reporter,
+) -> Result {
+    for info in infos {
         if info.object.is_true_at(&["spec", "paused"]) {
             return said(format!(
                 "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again (name {})",
                 info.name
             ));
         }
-        let (revision, mut template) = history::target(shell, &info, to).await?;
+        let (revision, mut template) = history::target(shell, info, to).await?;
         template.remove_at(&["metadata", "labels", "pod-template-hash"]);
         let current = info
             .object
@@ -219,10 +251,7 @@ async fn undo(shell: &Shell, common: &Common, to: i64) -> Result {
             .cloned()
             .unwrap_or_default();
         if template == current {
-            let mut shown = crate::print::Reporter::new(
-                crate::print::Form::Human { wide: false },
-                DryRun::None,
-            );
+            let mut shown = Reporter::new(Form::Human { wide: false }, DryRun::None);
             shown.report(
                 &info.object,
                 &format!("skipped rollback (current template already matches revision {revision})"),
@@ -234,7 +263,7 @@ async fn undo(shell: &Shell, common: &Common, to: i64) -> Result {
         ]);
         let object = match write.is_local() {
             true => info.object.clone(),
-            false => write.patch(shell, &info, JSON_PATCH, &patch).await?,
+            false => write.patch(shell, info, JSON_PATCH, &patch).await?,
         };
         reporter.report(&object, "rolled back")?;
     }

@@ -2,28 +2,36 @@
 //!
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/run/run.go.
 
+mod attached;
+mod pod;
+
+use super::apply::with_last_applied;
 use super::create::generated;
 use crate::change::Write;
-use crate::error::{Result, said};
-use crate::print::{DryRunArgs, PrintArgs};
+use crate::error::{Error, Result, said};
+use crate::print::{DryRun, DryRunArgs, PrintArgs};
+use crate::select::{FileArgs, Info};
 use crate::shell::Shell;
-use crate::three_way;
-use meta::{Value, value};
+use crate::streaming::session::Session;
+use crate::streaming::{detach, pod_timeout};
+use crate::{io, words};
+use meta::Value;
 
 /// The arguments of `run`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    name: String,
+    /// The pod's name; then the container's arguments.
+    names: Vec<String>,
     /// The image for the container to run.
     #[arg(long)]
-    image: String,
+    image: Option<String>,
     /// The port that this container exposes.
     #[arg(long, default_value = "")]
     port: String,
     /// Environment variables to set in the container.
     #[arg(long)]
     env: Vec<String>,
-    /// Comma separated labels to apply to the pod.
+    /// Comma separated labels to apply to the pod. Will override previous values.
     #[arg(short, long, default_value = "")]
     labels: String,
     /// Annotations to apply to the pod.
@@ -41,138 +49,177 @@ pub struct Args {
     /// If true, create a ClusterIP service associated with the pod; needs --port.
     #[arg(long)]
     expose: bool,
-    /// Keep stdin open on the container in the pod.
+    /// Keep stdin open on the container in the pod, even if nothing is attached.
     #[arg(short = 'i', long)]
     stdin: bool,
     /// Allocate a TTY for the container in the pod.
     #[arg(short, long)]
     tty: bool,
-    /// Wait for the Pod to start running, and then attach to the Pod.
+    /// If true, wait for the Pod to start running, and then attach to it; the default with
+    /// -i/--stdin. With '--restart=Never' the exit code of the container process is returned.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    attach: Option<bool>,
+    /// Override the key sequence for detaching a container.
+    #[arg(long, default_value = detach::DEFAULT)]
+    detach_keys: String,
+    /// If the pod is started with stdin, leave stdin open after the first attach completes.
     #[arg(long)]
-    attach: bool,
+    leave_stdin_open: bool,
+    /// If true, delete the pod after it exits. Only valid when attaching to the container.
+    #[arg(long)]
+    rm: bool,
+    /// If true, suppress prompt messages.
+    #[arg(short, long)]
+    quiet: bool,
     /// If true, run the container in privileged mode.
     #[arg(long)]
     privileged: bool,
     /// An inline JSON override for the generated object.
     #[arg(long, default_value = "")]
     overrides: String,
+    /// The method used to override the generated object: json, merge, or strategic.
+    #[arg(long, default_value = "merge")]
+    override_type: String,
+    /// The length of time (like 5s, 2m, or 3h, higher than zero) to wait until at least one pod is
+    /// running.
+    #[arg(long, default_value = "1m0s")]
+    pod_running_timeout: String,
     /// Name of the manager used to track field ownership.
     #[arg(long, default_value = "kubectl-run")]
     field_manager: String,
-    /// The arguments of the container.
-    #[arg(trailing_var_arg = true)]
-    arguments: Vec<String>,
+    /// If true, the configuration of current object will be saved in its annotation.
+    #[arg(long)]
+    save_config: bool,
+    /// The command or the arguments of the container.
+    #[arg(last = true)]
+    words: Vec<String>,
     #[command(flatten)]
     print: PrintArgs,
     #[command(flatten)]
     dry_run: DryRunArgs,
+    #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
+    deletion: DeletionArgs,
+}
+
+/// How what was created is deleted with --rm.
+#[derive(clap::Args, Debug)]
+struct DeletionArgs {
+    /// Must be "background", "orphan", or "foreground".
+    #[arg(long, default_value = "background", num_args = 0..=1, require_equals = true, default_missing_value = "background")]
+    cascade: String,
+    /// If true, immediately remove resources from API and bypass graceful deletion.
+    #[arg(long)]
+    force: bool,
+    /// Period of time in seconds given to the resource to terminate gracefully; the pod's own is
+    /// kept.
+    #[arg(long, default_value_t = -1)]
+    grace_period: i64,
+    /// The length of time to wait before giving up on a delete; nothing is waited for.
+    #[arg(long, default_value = "0s")]
+    timeout: String,
+    /// If true, wait for resources to be gone before returning; nothing is waited for.
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Args {
+    fn attaches(&self) -> bool {
+        self.attach.unwrap_or(self.stdin)
+    }
 }
 
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
-    if args.attach || (args.stdin && args.dry_run.dry_run == "none") {
-        return said(
-            "attaching to the new pod is not supported; create it, then use `kubectl exec`",
+    let Some(image) = &args.image else {
+        return said("required flag(s) \"image\" not set");
+    };
+    let limit = pod_timeout(&args.pod_running_timeout, "run")?;
+    let dry_run = args.dry_run.get()?;
+    validate(&args, image, dry_run)?;
+    let write = Write::by(&args.field_manager, dry_run);
+    let mut reporter = args.print.reporter(dry_run)?;
+    let mut created = vec![make(shell, &args, &write, pod::pod(&args)?).await?];
+    let mut errors = Vec::new();
+    if args.expose {
+        match make(shell, &args, &write, pod::service(&args)?).await {
+            Ok(service) => created.push(service),
+            Err(error) => errors.push(error),
+        }
+    }
+    if args.attaches() {
+        let session = Session {
+            stdin: args.stdin,
+            tty: args.tty,
+            quiet: args.quiet,
+        };
+        let waits = !args.leave_stdin_open;
+        let policy = waits.then_some(args.restart.as_str());
+        let attached = attached::Attached {
+            shell,
+            limit,
+            session,
+            detach_keys: &args.detach_keys,
+        };
+        let outcome = attached.run(&created[0], policy).await;
+        if args.rm && !matches!(outcome, Err(Error::Exit(_))) {
+            // That it could not be removed does not change how it ended.
+            let _ = attached::remove(shell, &created, &args).await;
+        }
+        return outcome;
+    }
+    for info in &created {
+        reporter.report(&info.object, "created")?;
+    }
+    Error::collect(errors)
+}
+
+fn validate(args: &Args, image: &str, dry_run: DryRun) -> Result {
+    if !args.files.is_empty() {
+        io::warn(
+            "Flag --filename has been deprecated, it is ignored by kubectl run and will be removed in a future release",
         );
+    }
+    if args.names.is_empty() {
+        return said("NAME is required for run");
+    }
+    if image.is_empty() {
+        return said("--image is required");
+    }
+    words::check_image(image, "")?;
+    if args.tty && !args.stdin {
+        return said("-i/--stdin is required for containers with -t/--tty=true");
     }
     if args.expose && args.port.is_empty() {
         return said("--port must be set when exposing a service");
     }
-    let dry_run = args.dry_run.get()?;
-    let write = Write::by(&args.field_manager, dry_run);
-    let mut reporter = args.print.reporter(dry_run)?;
-    let mut pod = pod(&args)?;
-    if !args.overrides.is_empty() {
-        let overrides = codec::yaml::parse(&args.overrides)
-            .or_else(|error| said(format!("invalid overrides: {error}")))?;
-        pod = three_way::merge(&Value::object(), &overrides, &pod, None);
+    if !args.port.is_empty() && args.port.parse::<i32>().is_err() {
+        return said("--port must be a number");
     }
-    let labels = pod.at(&["metadata", "labels"]).cloned().unwrap_or_default();
-    let mut objects = Vec::new();
-    if args.expose {
-        let port: i64 = args
-            .port
-            .parse()
-            .or_else(|_| said(format!("invalid port {}", args.port)))?;
-        objects.push(value!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": (args.name.as_str())},
-            "spec": {"ports": [{"port": (port), "protocol": "TCP", "targetPort": (port)}], "selector": (labels)}
-        }));
+    if !args.attaches() && args.rm {
+        return said("--rm should only be used for attached containers");
     }
-    objects.push(pod);
-    for object in objects {
-        let object = match write.is_local() {
-            true => object,
-            false => {
-                write
-                    .create(shell, &generated(shell, object).await?)
-                    .await?
-            }
-        };
-        reporter.report(&object, "created")?;
+    if args.attaches() && dry_run != DryRun::None {
+        return said(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)",
+        );
     }
     Ok(())
 }
 
-fn pod(args: &Args) -> Result<Value> {
-    let name = args.name.as_str();
-    let mut container = value!({"image": (args.image.as_str()), "name": (name), "resources": {}});
-    if !args.arguments.is_empty() {
-        let field = if args.command { "command" } else { "args" };
-        container.set_at(&[field], args.arguments.clone());
-    }
-    if !args.port.is_empty() {
-        let port: i64 = args
-            .port
-            .parse()
-            .or_else(|_| said(format!("invalid port {}", args.port)))?;
-        container.set_at(&["ports"], vec![value!({"containerPort": (port)})]);
-    }
-    let mut env = Vec::new();
-    for pair in &args.env {
-        match pair.split_once('=') {
-            Some((key, value)) => env.push(value!({"name": (key), "value": (value)})),
-            None => return said(format!("invalid env: {pair}")),
+/// Creates an object and gives what the server made of it.
+async fn make(shell: &Shell, args: &Args, write: &Write, object: Value) -> Result<Info> {
+    let mut info = generated(shell, object).await?;
+    if write.is_local() {
+        if !shell.namespace()?.1 {
+            info.object.remove_at(&["metadata", "namespace"]);
         }
+        return Ok(info);
     }
-    if !env.is_empty() {
-        container.set_at(&["env"], env);
+    if args.save_config {
+        info.object = with_last_applied(&info.object);
     }
-    if !args.image_pull_policy.is_empty() {
-        container.set_at(&["imagePullPolicy"], args.image_pull_policy.as_str());
-    }
-    if args.stdin {
-        container.set_at(&["stdin"], true);
-        container.set_at(&["stdinOnce"], true);
-    }
-    if args.tty {
-        container.set_at(&["tty"], true);
-    }
-    if args.privileged {
-        container.set_at(&["securityContext", "privileged"], true);
-    }
-    let mut pod = value!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": (name), "creationTimestamp": null},
-        "spec": {"containers": [(container)], "dnsPolicy": "ClusterFirst", "restartPolicy": (args.restart.as_str())},
-        "status": {}
-    });
-    pod.set_at(&["metadata", "labels"], value!({"run": (name)}));
-    if !args.labels.is_empty() {
-        let mut labels = value!({});
-        for pair in args.labels.split(',') {
-            match pair.split_once('=') {
-                Some((key, value)) => labels.set_at(&[key], value),
-                None => return said(format!("unexpected label spec: {pair}")),
-            }
-        }
-        pod.set_at(&["metadata", "labels"], labels);
-    }
-    for pair in &args.annotations {
-        match pair.split_once('=') {
-            Some((key, value)) => pod.set_at(&["metadata", "annotations", key], value),
-            None => return said(format!("unexpected annotation spec: {pair}")),
-        }
-    }
-    Ok(pod)
+    info.object = write.create(shell, &info).await?;
+    Ok(info)
 }

@@ -20,8 +20,8 @@ pub struct Args {
     #[command(flatten)]
     dry_run: DryRunArgs,
     /// The new desired number of replicas.
-    #[arg(long)]
-    replicas: Option<i64>,
+    #[arg(long, required = true)]
+    replicas: i64,
     /// Precondition for current size.
     #[arg(long, default_value_t = -1)]
     current_replicas: i64,
@@ -41,11 +41,12 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
-    let Some(replicas) = args.replicas.filter(|n| *n >= 0) else {
+    let replicas = args.replicas;
+    if replicas < 0 {
         return said(
             "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
         );
-    };
+    }
     let choice = Choice {
         arguments: &args.resources,
         files: Some(&args.files),
@@ -65,7 +66,9 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
     Error::collect(errors)?;
     for mut info in infos {
         if !info.resource.subresources.iter().any(|sub| sub == "scale") {
-            return said("the server could not find the requested resource");
+            return Err(Error::refused(value!({
+                "reason": "NotFound", "message": "the server could not find the requested resource"
+            })));
         }
         let current = info.object.i64_at(&["spec", "replicas"]).unwrap_or(0);
         if args.current_replicas >= 0 && current != args.current_replicas {

@@ -3,7 +3,7 @@
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/taint.
 
 use crate::api::MERGE_PATCH;
-use crate::change::Write;
+use crate::change::{Write, WriteArgs};
 use crate::error::{Result, said};
 use crate::print::{DryRunArgs, PrintArgs};
 use crate::select::{Choice, fetch_all};
@@ -19,6 +19,8 @@ pub struct Args {
     print: PrintArgs,
     #[command(flatten)]
     dry_run: DryRunArgs,
+    #[command(flatten)]
+    write: WriteArgs,
     /// Selector (label query) to filter on.
     #[arg(short = 'l', long, default_value = "")]
     selector: String,
@@ -49,7 +51,12 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
     let changes = specs
         .iter()
         .map(|spec| parse(spec))
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<Result<Vec<_>>>();
+    let changes = changes.or_else(|error| {
+        said(format!(
+            "{error}\nSee 'kubectl taint -h' for help and examples"
+        ))
+    })?;
     if changes.is_empty() {
         return said("at least one taint update is required");
     }
@@ -60,7 +67,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         ..Choice::default()
     };
     let dry_run = args.dry_run.get()?;
-    let write = Write::by("kubectl-taint", dry_run);
+    let write = Write::new(&args.write, "kubectl-taint", dry_run)?;
     let mut reporter = args.print.reporter(dry_run)?;
     for info in fetch_all(shell, &choice).await? {
         let present = info.object.items_at(&["spec", "taints"]).to_vec();

@@ -1,5 +1,6 @@
 //! `version`: of this program and of the server.
 
+use crate::api::Api;
 use crate::error::{Result, said};
 use crate::shell::Shell;
 use crate::{io, print};
@@ -51,6 +52,17 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         other => return said(format!("--output must be 'yaml' or 'json', not {other}")),
     }
     failure
+}
+
+/// What `--match-server-version` asks for.
+pub async fn must_match(api: &Api) -> Result {
+    let server = api.get("/version").await?;
+    match server.str_at(&["gitVersion"]) {
+        CLIENT => Ok(()),
+        other => said(format!(
+            "server version ({other}) differs from client version ({CLIENT})"
+        )),
+    }
 }
 
 /// `version` indents by two.

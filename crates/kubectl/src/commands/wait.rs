@@ -6,7 +6,7 @@ use crate::api::query;
 use crate::deleting::wait_gone;
 use crate::error::{Error, Result, said};
 use crate::print::PrintArgs;
-use crate::select::{Choice, FileArgs, Info, Wanted, fetch, wanted};
+use crate::select::{Choice, FileArgs, Info, Wanted, fetch, from_files, wanted};
 use crate::shell::Shell;
 use crate::{io, words};
 use futures::StreamExt as _;
@@ -38,6 +38,9 @@ pub struct Args {
     /// Select all resources in the namespace of the specified resource types.
     #[arg(long)]
     all: bool,
+    /// If true, the objects are those of the files, which are not read from the server first.
+    #[arg(long)]
+    local: bool,
     /// If present, list the requested objects across all namespaces.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
@@ -73,7 +76,10 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
             Err(_) => said("timed out waiting for the condition"),
         };
     }
-    let (infos, mut errors) = fetch(shell, &choice).await?;
+    let (infos, mut errors) = match args.local {
+        true => (from_files(shell, &args.files).await?, Vec::new()),
+        false => fetch(shell, &choice).await?,
+    };
     if let Until::Deleted = until {
         errors.retain(|error| !error.is_not_found());
     } else if infos.is_empty() && errors.is_empty() {

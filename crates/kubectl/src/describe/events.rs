@@ -28,7 +28,8 @@ pub(super) fn print(mut events: Vec<Value>, now: Timestamp, w: &mut Writer) {
         return w.line(0, "Events:\t<none>");
     }
     w.flush();
-    events.sort_by_key(|event| meta::time::parse(last_seen(event)));
+    // By the time that upstream sorts by; events of a series have none and come first.
+    events.sort_by_key(|event| meta::time::parse(event.str_at(&["lastTimestamp"])));
     w.line(0, "Events:");
     w.line(1, "Type\tReason\tAge\tFrom\tMessage");
     w.line(1, "----\t------\t----\t----\t-------");
@@ -41,16 +42,6 @@ pub(super) fn print(mut events: Vec<Value>, now: Timestamp, w: &mut Writer) {
         let age = interval(event, now);
         let message = message.trim();
         w.line(1, &format!("{kind}\t{reason}\t{age}\t{from}\t{message}"));
-    }
-}
-
-fn last_seen(event: &Value) -> &str {
-    let series = event.str_at(&["series", "lastObservedTime"]);
-    let last = event.str_at(&["lastTimestamp"]);
-    match (series, last) {
-        ("", "") => event.str_at(&["eventTime"]),
-        ("", last) => last,
-        (series, _) => series,
     }
 }
 

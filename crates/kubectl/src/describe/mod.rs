@@ -143,7 +143,7 @@ pub async fn describe_gone_pod(
 pub fn pod_template(template: &Value) -> String {
     let mut w = Writer::default();
     pod::template(Some(template), &mut w);
-    w.finish()
+    w.unaligned()
 }
 
 /// An object with the way to those that belong to it.

@@ -40,6 +40,11 @@ impl Writer {
         self.pending.clear();
     }
 
+    /// Everything, with the tabs as they are.
+    pub(super) fn unaligned(self) -> String {
+        self.done + &self.pending
+    }
+
     /// Everything.
     pub(super) fn finish(mut self) -> String {
         self.flush();

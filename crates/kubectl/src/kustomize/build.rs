@@ -74,10 +74,20 @@ impl Layer<'_> {
     pub(super) fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
         refuse_remote(path)?;
         let path = clean(&self.folder.join(path));
+        if self.files.is_confined() && !is_below(&path, &self.folder) {
+            let root = self.folder.clone();
+            return Err(Error::Outside { path, root });
+        }
         self.files
             .read(&path)
             .map_err(|source| Error::Read { path, source })
     }
+}
+
+fn is_below(path: &Path, folder: &Path) -> bool {
+    let folder = folder.strip_prefix(".").unwrap_or(folder);
+    let rest = path.strip_prefix(folder);
+    rest.is_ok_and(|rest| !rest.components().any(|part| part == Component::ParentDir))
 }
 
 pub(super) fn build(files: &dyn Files, folder: &Path) -> Result<Built, Error> {

@@ -26,11 +26,18 @@ pub trait Files {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Whether there is a folder of this name.
     fn is_dir(&self, path: &Path) -> bool;
+    /// Whether a kustomization may name files in its own folder only, and below it.
+    fn is_confined(&self) -> bool {
+        true
+    }
 }
 
 /// The machine's own files.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
+pub struct Disk {
+    /// Whether a kustomization may name files anywhere.
+    pub anywhere: bool,
+}
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -38,6 +45,9 @@ impl Files for Disk {
     }
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+    fn is_confined(&self) -> bool {
+        !self.anywhere
     }
 }
 
@@ -60,6 +70,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A file that is named lies elsewhere.
+    #[error("security; file '{}' is not in or below '{}'", path.display(), root.display())]
+    Outside {
+        /// Which one.
+        path: PathBuf,
+        /// Where it should be.
+        root: PathBuf,
     },
     /// A file is not what it should be.
     #[error("{}: {why}", path.display())]

@@ -14,7 +14,8 @@ use crate::{io, jsonpath, kyaml};
 use clap::Args;
 use meta::Value;
 
-const FORMATS: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml";
+/// The names of all forms.
+pub(crate) const FORMATS: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml";
 
 /// The options of output.
 #[derive(Args, Clone, Debug, Default)]
@@ -238,13 +239,19 @@ impl Reporter {
 
     /// Prints an object in a form for programs.
     pub fn print(&mut self, object: &Value) -> Result {
+        io::out(&self.render(object)?);
+        Ok(())
+    }
+
+    /// What printing an object would write.
+    pub fn render(&mut self, object: &Value) -> Result<String> {
         let object = match self.keep_managed_fields {
             true => object.clone(),
             false => without_managed_fields(object),
         };
-        io::out(&self.text(&object)?);
+        let text = self.text(&object)?;
         self.printed += 1;
-        Ok(())
+        Ok(text)
     }
 
     fn text(&self, object: &Value) -> Result<String> {

@@ -42,7 +42,7 @@ impl Args {
             }
             let selector = vec![value!({"matchLabels": (labels)})];
             role.set_at(&["aggregationRule", "clusterRoleSelectors"], selector);
-            role.set_at(&["rules"], Value::Array(Vec::new()));
+            role.set_at(&["rules"], Value::Null);
             return Ok(role);
         }
         let mut rules = Vec::new();

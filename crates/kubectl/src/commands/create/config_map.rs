@@ -1,8 +1,8 @@
 //! `create configmap`.
 
 use super::Common;
-use super::sources::{Sources, hash_suffix};
-use crate::error::Result;
+use super::sources::{Sources, hash_suffix, repeated};
+use crate::error::{Result, said};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use meta::{Value, value};
@@ -26,7 +26,14 @@ impl Args {
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": (self.name.as_str()), "creationTimestamp": null}
         });
-        for (key, bytes) in self.sources.entries()? {
+        let entries = self.sources.entries()?;
+        if let Some(key) = repeated(&entries) {
+            return said(format!(
+                "cannot add key \"{key}\", another key by that name already exists in Data for ConfigMap \"{}\"",
+                self.name
+            ));
+        }
+        for (key, bytes) in entries {
             match String::from_utf8(bytes) {
                 Ok(text) => map.set_at(&["data", &key], text),
                 Err(error) => map.set_at(&["binaryData", &key], STANDARD.encode(error.as_bytes())),

@@ -3,6 +3,7 @@
 mod cluster_role;
 mod config_map;
 mod deployment;
+mod ingress;
 mod job;
 mod namespace;
 mod role;
@@ -14,8 +15,9 @@ mod simple;
 mod sources;
 mod token;
 
-use super::apply::with_last_applied;
+use super::apply::{with_generated, with_last_applied};
 use crate::change::{Write, WriteArgs};
+use crate::editing::{OBJECT_HEAD, Session};
 use crate::error::{Error, Result, said};
 use crate::print::{DryRunArgs, PrintArgs};
 use crate::select::{FileArgs, Info, from_files};
@@ -39,6 +41,9 @@ pub struct Args {
     /// Edit the API resource before creating.
     #[arg(long)]
     edit: bool,
+    /// End lines as Windows does, with --edit.
+    #[arg(long)]
+    windows_line_endings: bool,
     /// Raw URI to POST to the server.
     #[arg(long)]
     raw: Option<String>,
@@ -73,6 +78,9 @@ enum What {
     /// Create a deployment with the specified name.
     #[command(alias = "deploy")]
     Deployment(deployment::Args),
+    /// Create an ingress with the specified name.
+    #[command(alias = "ing")]
+    Ingress(ingress::Args),
     /// Create a job with the specified name.
     Job(job::Args),
     /// Create a namespace with the specified name.
@@ -111,6 +119,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         Some(What::Configmap(a)) => one(shell, &a.common, a.object()?).await,
         Some(What::Cronjob(a)) => one(shell, &a.common, a.object()).await,
         Some(What::Deployment(a)) => one(shell, &a.common, a.object()?).await,
+        Some(What::Ingress(a)) => one(shell, &a.common, a.object()?).await,
         Some(What::Job(a)) => one(shell, &a.common, a.object(shell).await?).await,
         Some(What::Namespace(a)) => one(shell, &a.common, a.object()).await,
         Some(What::Poddisruptionbudget(a)) => one(shell, &a.common, a.object()?).await,
@@ -147,10 +156,10 @@ async fn from(shell: &Shell, args: Args) -> Result {
         return Ok(());
     }
     if args.files.is_empty() {
-        return said("must specify one of -f and -k");
-    }
-    if args.edit {
-        return said("--edit is not supported; write the file, then create it");
+        io::warn("Error: must specify one of -f and -k\n");
+        let page = crate::help::page(&crate::cli::command(), "kubectl create");
+        io::warn(page.trim_end());
+        return Err(Error::Exit(1));
     }
     let mut infos = from_files(shell, &args.files).await?;
     if !args.selector.is_empty() {
@@ -162,6 +171,12 @@ async fn from(shell: &Shell, args: Args) -> Result {
     let mut reporter = args.common.print.reporter(dry_run)?;
     let mut errors = Vec::new();
     for mut info in infos {
+        if args.edit {
+            match edited(&args, &info).await? {
+                Some(object) => info.object = object,
+                None => continue,
+            }
+        }
         if args.common.save_config {
             info.object = with_last_applied(&info.object);
         }
@@ -174,16 +189,28 @@ async fn from(shell: &Shell, args: Args) -> Result {
     Error::collect(errors)
 }
 
+/// The object as the user edits it before it is created.
+async fn edited(args: &Args, info: &Info) -> Result<Option<Value>> {
+    let session = Session {
+        head: OBJECT_HEAD,
+        as_json: args.common.print.output.as_deref() == Some("json"),
+        windows: args.windows_line_endings,
+    };
+    let keep = async |_: &Value, after: &Value| Ok(Some(after.clone()));
+    session.edit(&info.title(), &info.object, keep).await
+}
+
 /// Creates what a generator made.
 pub(crate) async fn one(shell: &Shell, common: &Common, mut object: Value) -> Result {
     let dry_run = common.dry_run.get()?;
     let write = Write::new(&common.write, "kubectl-create", dry_run)?;
     let mut reporter = common.print.reporter(dry_run)?;
+    object = local(shell, object)?;
     if common.save_config {
-        object = with_last_applied(&object);
+        object = with_generated(&object);
     }
     let object = match write.is_local() {
-        true => local(shell, object)?,
+        true => object,
         false => {
             write
                 .create(shell, &generated(shell, object).await?)

@@ -1,7 +1,8 @@
 //! `create role`.
 
 use super::Common;
-use crate::error::{Result, said};
+use crate::error::{Error, Result, said};
+use crate::io;
 use crate::shell::Shell;
 use meta::{Value, value};
 
@@ -58,7 +59,10 @@ impl Rule {
             let (group, name) = match word {
                 "*" => ("*".to_string(), "*".to_string()),
                 word => {
-                    let resource = shell.resource(word).await?;
+                    let found = shell.resource(word).await;
+                    // Upstream says this as a bare line.
+                    let resource = found.inspect_err(|error| io::warn(error.to_string()));
+                    let resource = resource.or(Err(Error::Exit(1)))?;
                     (resource.group.clone(), resource.name.clone())
                 }
             };

@@ -10,13 +10,13 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 #[derive(clap::Args, Debug)]
 pub(super) struct Subjects {
     /// Usernames to bind to the role.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long)]
     user: Vec<String>,
     /// Groups to bind to the role.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long)]
     group: Vec<String>,
     /// Service accounts to bind to the role, in the format <namespace>:<name>.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long)]
     serviceaccount: Vec<String>,
 }
 

@@ -1,9 +1,10 @@
 //! `create secret generic|docker-registry|tls`.
 
 use super::Common;
-use super::sources::Sources;
+use super::sources::{Sources, hash_suffix, repeated};
 use crate::error::{Result, said};
 use crate::io;
+use crate::print::compact;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
@@ -27,6 +28,8 @@ enum Kind {
         #[arg(long = "type", default_value = "")]
         kind: String,
         #[command(flatten)]
+        hash: HashArgs,
+        #[command(flatten)]
         common: Common,
     },
     /// Create a secret for use with a Docker registry.
@@ -48,6 +51,8 @@ enum Kind {
         #[arg(long)]
         from_file: Vec<String>,
         #[command(flatten)]
+        hash: HashArgs,
+        #[command(flatten)]
         common: Common,
     },
     /// Create a TLS secret.
@@ -60,8 +65,36 @@ enum Kind {
         #[arg(long)]
         key: String,
         #[command(flatten)]
+        hash: HashArgs,
+        #[command(flatten)]
         common: Common,
     },
+}
+
+/// Whether the name says what is inside.
+#[derive(clap::Args, Debug)]
+struct HashArgs {
+    /// Append a hash of the secret to its name.
+    #[arg(long)]
+    append_hash: bool,
+}
+
+impl HashArgs {
+    /// Follows SecretHash of staging/src/k8s.io/kubectl/pkg/util/hash/hash.go.
+    fn append(&self, secret: &mut Value) {
+        if !self.append_hash {
+            return;
+        }
+        let name = secret.str_at(&["metadata", "name"]).to_string();
+        let json = format!(
+            "{{\"data\":{},\"kind\":\"Secret\",\"name\":{},\"type\":{}}}",
+            secret.get("data").map_or_else(|| "null".into(), compact),
+            compact(&Value::from(name.as_str())),
+            compact(&Value::from(secret.str_at(&["type"]))),
+        );
+        let hashed = format!("{name}-{}", hash_suffix(&json));
+        secret.set_at(&["metadata", "name"], hashed);
+    }
 }
 
 impl Args {
@@ -71,10 +104,18 @@ impl Args {
                 name,
                 sources,
                 kind,
+                hash,
                 common,
             } => {
                 let mut secret = secret(&name, &kind);
-                fill(&mut secret, sources.entries()?);
+                let entries = sources.entries()?;
+                if let Some(key) = repeated(&entries) {
+                    return said(format!(
+                        "cannot add key {key}, another key by that name already exists"
+                    ));
+                }
+                fill(&mut secret, entries);
+                hash.append(&mut secret);
                 Ok((common, secret))
             }
             Kind::DockerRegistry {
@@ -84,6 +125,7 @@ impl Args {
                 docker_password,
                 docker_email,
                 from_file,
+                hash,
                 common,
             } => {
                 let content = match from_file.first() {
@@ -107,12 +149,14 @@ impl Args {
                     &mut secret,
                     vec![(".dockerconfigjson".into(), content.into_bytes())],
                 );
+                hash.append(&mut secret);
                 Ok((common, secret))
             }
             Kind::Tls {
                 name,
                 cert,
                 key,
+                hash,
                 common,
             } => {
                 let mut secret = secret(&name, "kubernetes.io/tls");
@@ -121,6 +165,7 @@ impl Args {
                     &mut secret,
                     vec![("tls.crt".into(), cert), ("tls.key".into(), key)],
                 );
+                hash.append(&mut secret);
                 Ok((common, secret))
             }
         }

@@ -58,6 +58,13 @@ fn unquoted(value: &str) -> &str {
     inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
 
+/// A key that is there twice.
+pub(super) fn repeated(entries: &[(String, Vec<u8>)]) -> Option<&str> {
+    let earlier = |at: usize, key: &String| entries[..at].iter().any(|(known, _)| known == key);
+    let mut keys = entries.iter().enumerate();
+    keys.find_map(|(at, (key, _))| earlier(at, key).then_some(key.as_str()))
+}
+
 fn add(out: &mut Vec<(String, Vec<u8>)>, key: &str, value: Vec<u8>) -> Result {
     let problems = meta::names::config_map_key(key);
     if !problems.is_empty() {
@@ -65,12 +72,6 @@ fn add(out: &mut Vec<(String, Vec<u8>)>, key: &str, value: Vec<u8>) -> Result {
             "{} is not valid key name: {}",
             crate::words::quote(key),
             problems.join(",")
-        ));
-    }
-    if out.iter().any(|(known, _)| known == key) {
-        return said(format!(
-            "cannot add key {}, another key by that name already exists",
-            crate::words::quote(key)
         ));
     }
     out.push((key.to_string(), value));

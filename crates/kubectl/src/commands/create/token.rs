@@ -1,8 +1,9 @@
 //! `create token`: a token of a service account.
 
 use crate::error::{Result, said};
+use crate::print::{DryRun, PrintArgs};
 use crate::shell::Shell;
-use crate::{io, print, words};
+use crate::{io, words};
 use meta::value;
 
 /// The arguments.
@@ -24,12 +25,12 @@ pub(super) struct Args {
     /// UID of an object to bind the token to.
     #[arg(long, default_value = "")]
     bound_object_uid: String,
-    /// Output format: json or yaml.
-    #[arg(short, long, default_value = "")]
-    output: String,
+    #[command(flatten)]
+    print: PrintArgs,
 }
 
 pub(super) async fn run(shell: &Shell, args: Args) -> Result {
+    let mut reporter = args.print.reporter(DryRun::None)?;
     let mut request = value!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}
     });
@@ -62,15 +63,9 @@ pub(super) async fn run(shell: &Shell, args: Args) -> Result {
     );
     let answer = shell.api().await?.post(&path, &request).await;
     let answer = answer.map_err(|error| error.doing("failed to create token"))?;
-    match args.output.as_str() {
-        "" => io::line(answer.str_at(&["status", "token"])),
-        "json" => io::line(print::json(&answer)),
-        "yaml" => io::out(&codec::yaml::write(&answer)),
-        other => {
-            return said(format!(
-                "unknown output format {other}; only json and yaml are known"
-            ));
-        }
+    if reporter.is_human() {
+        io::line(answer.str_at(&["status", "token"]));
+        return Ok(());
     }
-    Ok(())
+    reporter.print(&answer)
 }

@@ -3,6 +3,7 @@
 use crate::error::{Result, said};
 use crate::io;
 use crate::pods::selector_text;
+use crate::print::Reporter;
 use crate::select::Info;
 use crate::shell::Shell;
 use crate::{api::query, words};
@@ -15,6 +16,26 @@ struct Revision {
     number: i64,
     cause: String,
     template: Value,
+    /// What a program is shown: the replica set, or the object as it was.
+    object: Value,
+}
+
+/// Prints the objects of all revisions, or of one, for programs.
+pub(super) async fn print(
+    shell: &Shell,
+    info: &Info,
+    revision: i64,
+    reporter: &mut Reporter,
+) -> Result {
+    let mut all = revisions(shell, info).await?;
+    all.sort_by_key(|r| r.number);
+    if revision > 0 {
+        all.retain(|r| r.number == revision);
+        if all.is_empty() {
+            return said("unable to find the specified revision");
+        }
+    }
+    all.iter().try_for_each(|r| reporter.print(&r.object))
 }
 
 /// Shows all revisions, or one.
@@ -26,7 +47,7 @@ pub(super) async fn show(shell: &Shell, info: &Info, revision: i64) -> Result {
             return said("unable to find the specified revision");
         };
         io::line(format!("{} with revision #{revision}", info.title()));
-        io::out(&crate::describe::pod_template(&found.template));
+        io::line(crate::describe::pod_template(&found.template));
         return Ok(());
     }
     io::line(format!("{} ", info.title()));
@@ -51,7 +72,7 @@ pub(super) async fn target(shell: &Shell, info: &Info, to: i64) -> Result<(i64, 
         0 if all.len() < 2 => {
             return said(format!(
                 "no rollout history found for {} {}",
-                info.resource.prefix(),
+                info.resource.kind.to_lowercase(),
                 words::quote(&info.name)
             ));
         }
@@ -91,6 +112,7 @@ async fn revisions(shell: &Shell, info: &Info) -> Result<Vec<Revision>> {
         .await?
         .get(&query(&path, &[("labelSelector", &selector)]))
         .await?;
+    let head = (list.str_at(&["apiVersion"]), list.str_at(&["kind"]));
     let all = list.items_at(&["items"]).iter().filter(owned);
     Ok(all
         .map(|object| Revision {
@@ -109,6 +131,14 @@ async fn revisions(shell: &Shell, info: &Info) -> Result<Vec<Revision>> {
                 .or_else(|| object.at(&["data", "spec", "template"]))
                 .cloned()
                 .unwrap_or_default(),
+            object: match object.at(&["data", "spec", "template"]) {
+                Some(template) => {
+                    let mut was = info.object.clone();
+                    was.set_at(&["spec", "template"], template.clone());
+                    was
+                }
+                None => crate::select::whole(object, head),
+            },
         })
         .collect())
 }
