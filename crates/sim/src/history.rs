@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::Instant;
-use store::{Batch, Event, Record};
+use store::{Event, Record};
 
 /// Where an object is: kind (`core/pods`, `apps/deployments`), namespace (empty
 /// for objects that have none) and name.
@@ -63,6 +63,12 @@ pub struct History {
     by_kind: BTreeMap<String, Vec<Change>>,
     /// When something happened last to an object of a kind.
     last: BTreeMap<String, Instant>,
+}
+
+/// The commit that an object's metadata names; zero if it names none.
+pub fn revision(metadata: &Value) -> u64 {
+    let text = metadata["resourceVersion"].as_str();
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 impl Place {
@@ -150,6 +156,18 @@ impl Object {
         !self.at("/metadata/deletionTimestamp").is_null()
     }
 
+    /// What has to be done before it may go.
+    pub fn finalizers(&self) -> impl Iterator<Item = &str> {
+        let finalizers = self.items("/metadata/finalizers").iter();
+        finalizers.filter_map(Value::as_str)
+    }
+
+    /// Whether all the labels that a selector names are there.
+    pub fn has_labels(&self, selector: &Value) -> bool {
+        let mut wanted = selector.as_object().into_iter().flatten();
+        wanted.all(|(key, value)| self.label(key) == value.as_str())
+    }
+
     /// A label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.at("/metadata/labels").get(key)?.as_str()
@@ -183,43 +201,44 @@ impl Change {
 }
 
 impl History {
-    /// Takes in what the store reports, and says in steps what it means.
-    pub fn take(&mut self, batch: &Batch, now: Instant) -> Result<Vec<Step>, String> {
-        let mut steps: Vec<Step> = Vec::new();
-        for event in &batch.events {
-            let revision = event.revision.0;
-            if revision <= self.revision {
-                return Err(format!(
-                    "the store's watch went back from {} to {revision}",
-                    self.revision
-                ));
-            }
-            let change = self.change(event)?;
-            match steps.last_mut() {
-                Some(step) if step.revision == revision => step.changes.push(change),
-                _ => steps.push(Step {
-                    revision,
-                    at: now,
-                    changes: vec![change],
-                }),
-            }
+    /// Takes in one commit: the events of one revision.
+    pub fn take(&mut self, events: &[Event], at: Instant) -> Result<Step, String> {
+        let revision = events.first().map_or(0, |event| event.revision.0);
+        if revision <= self.revision {
+            return Err(format!(
+                "the store's watch went back from {} to {revision}",
+                self.revision
+            ));
         }
-        // Only now: a commit may have several events of one revision.
-        for step in &steps {
-            for change in &step.changes {
-                let kind = &change.place.kind;
-                self.last.insert(kind.clone(), now);
-                self.by_kind
-                    .entry(kind.clone())
-                    .or_default()
-                    .push(change.clone());
+        let mut changes = Vec::with_capacity(events.len());
+        for event in events {
+            let change = self.apply(event)?;
+            let kind = &change.place.kind;
+            if let Some(last) = self.last.get_mut(kind) {
+                *last = at;
+            } else {
+                self.last.insert(kind.clone(), at);
             }
+            match self.by_kind.get_mut(kind) {
+                Some(known) => known.push(change.clone()),
+                None => drop(self.by_kind.insert(kind.clone(), vec![change.clone()])),
+            }
+            changes.push(change);
         }
-        self.revision = self.revision.max(batch.progress.0);
-        Ok(steps)
+        self.revision = revision;
+        Ok(Step {
+            revision,
+            at,
+            changes,
+        })
     }
 
-    fn change(&mut self, event: &Event) -> Result<Change, String> {
+    /// Everything up to a commit is known.
+    pub fn is_at(&mut self, revision: u64) {
+        self.revision = self.revision.max(revision);
+    }
+
+    fn apply(&mut self, event: &Event) -> Result<Change, String> {
         let place = Arc::new(Place::of(event.key()));
         let revision = event.revision.0;
         let (old, new) = match &event.change {
@@ -307,6 +326,30 @@ impl History {
     /// All changes of a kind, in order.
     pub fn changes(&self, kind: &str) -> &[Change] {
         self.by_kind.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a commit did to an object.
+    pub fn change(&self, place: &Place, revision: u64) -> Option<&Change> {
+        let changes = self.changes(&place.kind);
+        let start = changes.partition_point(|change| change.revision < revision);
+        let mut same = changes[start..]
+            .iter()
+            .take_while(|change| change.revision == revision);
+        same.find(|change| *change.place == *place)
+    }
+
+    /// When an object changed next after a commit.
+    pub fn next_change(&self, place: &Place, revision: u64) -> Option<u64> {
+        let changes = self.changes(&place.kind);
+        let start = changes.partition_point(|change| change.revision <= revision);
+        let mut later = changes[start..].iter();
+        let next = later.find(|change| *change.place == *place)?;
+        Some(next.revision)
+    }
+
+    /// The object of a uid, if it is there.
+    pub fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
+        self.objects.values().find(|object| object.uid() == uid)
     }
 
     /// The objects of a kind as they were at a commit.

@@ -39,6 +39,15 @@ struct Inner {
     world: World,
     disk: SimulatedDisk,
     running: Mutex<Option<Arc<Running>>>,
+    state: Mutex<State>,
+}
+
+/// What goes wrong with the machine.
+#[derive(Default)]
+struct State {
+    faults: Faults,
+    /// After how many operations of the disk the power goes at the next start.
+    broken_start: Option<u64>,
 }
 
 /// A server process.
@@ -67,6 +76,7 @@ impl Host {
             world: world.clone(),
             disk,
             running: Mutex::default(),
+            state: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -80,13 +90,41 @@ impl Host {
 
     /// Changes what the disk does from now on.
     pub fn set_faults(&self, faults: Faults) {
-        self.inner.disk.set_faults(faults);
+        self.inner.disk.set_faults(faults.clone());
+        self.state().faults = faults;
+    }
+
+    /// Leaves only so many bytes free on the disk.
+    pub fn fill(&self, room: u64) {
+        let used: u64 = self.inner.disk.files().iter().map(|(_, len)| len).sum();
+        let faults = Faults {
+            capacity: Some(used + room),
+            ..self.state().faults.clone()
+        };
+        self.set_faults(faults);
+    }
+
+    /// Takes away what filled the disk.
+    pub fn make_room(&self) {
+        let faults = Faults {
+            capacity: None,
+            ..self.state().faults.clone()
+        };
+        self.set_faults(faults);
+    }
+
+    /// Has the power go again in the middle of the next start.
+    pub fn break_next_start(&self, operations: u64) {
+        self.state().broken_start = Some(operations);
     }
 
     /// Starts the server from what the disk has, and looks at what that is.
     pub async fn start(&self) {
         let world = &self.inner.world;
         while !world.stop.is_cancelled() {
+            if let Some(operations) = self.state().broken_start.take() {
+                self.inner.disk.cut_power_after(operations);
+            }
             match self.try_start().await {
                 Ok(()) => return,
                 Err(Trouble::Disk(why)) => {
@@ -122,15 +160,12 @@ impl Host {
                 }
             }
         }
-        let running = self.slot().take();
-        if let Some(running) = running {
-            running.ended.cancel();
-            running.supervisor.shutdown(Duration::from_secs(1)).await;
-        }
+        self.end().await;
     }
 
     async fn try_start(&self) -> Result<(), Trouble> {
         let world = &self.inner.world;
+        let boots = self.inner.disk.boots();
         let disk = Arc::new(self.inner.disk.process());
         let options = world.scenario.store.clone();
         let store = Embedded::open_on(disk, world.clock.clone(), world.rng.fork(), options).await;
@@ -142,10 +177,22 @@ impl Host {
             )),
         })?);
         let outcome = self.start_on(&store).await;
+        self.inner.disk.keep_power();
         if outcome.is_err() {
             store.close().await;
+        } else if self.inner.disk.boots() != boots {
+            self.end().await;
+            return Err(Trouble::Disk("the power went".to_owned()));
         }
         outcome
+    }
+
+    async fn end(&self) {
+        let running = self.slot().take();
+        if let Some(running) = running {
+            running.ended.cancel();
+            running.supervisor.shutdown(Duration::from_secs(1)).await;
+        }
     }
 
     async fn start_on(&self, store: &Arc<Embedded>) -> Result<(), Trouble> {
@@ -209,6 +256,13 @@ impl Host {
         let page = store.range(range).await.map_err(disk_trouble)?;
         let outcome = world.state().history.compare(&page.records);
         outcome.map_err(|why| Trouble::Wrong(format!("after recovery at {at}: {why}")))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<Running>>> {

@@ -13,6 +13,9 @@ use stdx::Instant;
 /// the older: its requests are under way, and are tried again.
 const WINDOW: Duration = Duration::from_secs(30);
 
+/// Of which kinds promises ask what is known.
+const KINDS: [&str; 3] = ["apps/deployments", "apps/replicasets", "core/pods"];
+
 /// What the controllers were told.
 #[derive(Debug, Default)]
 pub struct Knowledge {
@@ -22,6 +25,9 @@ pub struct Knowledge {
 impl Knowledge {
     /// Notes what a controller's watch delivered.
     pub fn tell(&mut self, kind: &str, object: &Bytes, gone: bool, now: Instant) {
+        if !KINDS.contains(&kind) {
+            return;
+        }
         let Ok(value) = serde_json::from_slice::<Value>(object) else {
             return;
         };
@@ -30,6 +36,17 @@ impl Knowledge {
         let told = self.told.entry(place).or_default();
         told.push_back((now, (!gone).then(|| Arc::new(value))));
         forget(told, now);
+    }
+
+    /// The objects of a kind in a namespace that a controller was ever told of.
+    pub fn places<'a>(
+        &'a self,
+        kind: &'a str,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Place> {
+        let told = self.told.range(Place::new(kind, namespace, "")..);
+        told.map(|(place, _)| place)
+            .take_while(move |place| place.kind == kind && place.namespace == namespace)
     }
 
     /// All states of an object on which a controller may act now.

@@ -1,9 +1,12 @@
-//! Campaigns: many seeds, one after the other.
+//! Campaigns: many seeds, one after the other on each core.
 //!
-//! `sim --seeds N [--from S]` runs N seeds and names those that fail;
+//! `sim --seeds N [--from S] [--threads T]` runs N seeds and names those that fail;
 //! `sim --seed S` runs one and prints its whole record.
 
+use sim::{Campaign, Report, Scenario};
 use std::process::ExitCode;
+
+const USAGE: &str = "usage: sim --seeds N [--from S] [--threads T] | --seed S";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -12,42 +15,51 @@ fn main() -> ExitCode {
         arguments.get(at + 1)?.parse::<u64>().ok()
     };
     if let Some(seed) = number("--seed") {
-        let report = sim::run_scenario(sim::Scenario::draw(seed), true);
-        return tell(&report);
+        let report = sim::run_scenario(Scenario::draw(seed), true);
+        tell(&report);
+        return code(report.violation.is_none());
     }
     let Some(count) = number("--seeds") else {
-        eprintln!("usage: sim --seeds N [--from S] | --seed S");
+        eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     let from = number("--from").unwrap_or(1);
-    let mut failed = Vec::new();
-    for seed in from..from + count {
-        let report = sim::run(seed);
-        if tell(&report) == ExitCode::FAILURE {
-            failed.push(seed);
-        }
+    let mut campaign = Campaign::new(from..from + count);
+    if let Some(threads) = number("--threads") {
+        campaign.threads = usize::try_from(threads).unwrap_or(1);
     }
-    println!("{} of {count} seeds failed: {failed:?}", failed.len());
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let outcome = campaign.run(tell);
+    let failed: Vec<u64> = outcome.failed.iter().map(|report| report.seed).collect();
+    println!(
+        "{} of {} seeds failed: {failed:?}",
+        failed.len(),
+        outcome.ran
+    );
+    code(failed.is_empty())
+}
+
+fn tell(report: &Report) {
+    let Report {
+        seed,
+        summary,
+        commits,
+        time,
+        ..
+    } = report;
+    let facts = format!(
+        "seed {seed} hash {:016x} {commits} commits {time:?}",
+        summary.hash
+    );
+    match &report.violation {
+        None => println!("{facts} ok"),
+        Some(violation) => println!("{facts} FAILED: {violation}\n  replay: {}", report.replay()),
     }
 }
 
-fn tell(report: &sim::Report) -> ExitCode {
-    let facts = format!(
-        "seed {} hash {:016x} {} commits {:?}",
-        report.seed, report.summary.hash, report.commits, report.time
-    );
-    match &report.violation {
-        None => {
-            println!("{facts} ok");
-            ExitCode::SUCCESS
-        }
-        Some(violation) => {
-            println!("{facts} FAILED: {violation}");
-            ExitCode::FAILURE
-        }
+fn code(is_well: bool) -> ExitCode {
+    if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

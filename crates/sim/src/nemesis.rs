@@ -33,6 +33,7 @@ pub struct Nemesis {
 enum Trouble {
     PowerCut,
     TornWrite,
+    BrokenStart,
     Kill,
     ControlKill,
     KubeletRestart,
@@ -40,6 +41,7 @@ enum Trouble {
     Partition,
     ClockJump,
     Compaction,
+    FullDisk,
 }
 
 impl Nemesis {
@@ -63,6 +65,7 @@ impl Nemesis {
         let weights = [
             (odds.power_cut, Trouble::PowerCut),
             (odds.torn_write, Trouble::TornWrite),
+            (odds.broken_start, Trouble::BrokenStart),
             (odds.kill, Trouble::Kill),
             (odds.control_kill, Trouble::ControlKill),
             (odds.kubelet_restart, Trouble::KubeletRestart),
@@ -70,6 +73,7 @@ impl Nemesis {
             (odds.partition, Trouble::Partition),
             (odds.clock_jump, Trouble::ClockJump),
             (odds.compaction, Trouble::Compaction),
+            (odds.full_disk, Trouble::FullDisk),
         ];
         let mut left = self
             .rng
@@ -88,6 +92,10 @@ impl Nemesis {
         match trouble {
             Trouble::PowerCut => self.crash(Crash::PowerCut).await,
             Trouble::TornWrite => self.crash(Crash::TornWrite).await,
+            Trouble::BrokenStart => {
+                self.host.break_next_start(self.rng.below(60));
+                self.crash(Crash::PowerCut).await;
+            }
             Trouble::Kill => self.crash(Crash::Kill).await,
             Trouble::ControlKill => {
                 self.control.kill().await;
@@ -98,6 +106,7 @@ impl Nemesis {
             Trouble::Partition => self.partition(),
             Trouble::ClockJump => self.jump(),
             Trouble::Compaction => self.compact().await,
+            Trouble::FullDisk => self.fill(),
         }
     }
 
@@ -148,6 +157,18 @@ impl Nemesis {
                 .trace
                 .note(format_args!("{machine} is connected again"));
             network.cut(&machine, false);
+        });
+    }
+
+    /// Fills the disk but for a little, for a while.
+    fn fill(&self) {
+        self.host.fill(self.rng.below(16 << 10));
+        let length = Duration::from_secs(self.rng.range(1..40));
+        let (host, world) = (self.host.clone(), self.world.clone());
+        self.spawn(async move {
+            world.clock.sleep(length).await;
+            world.trace.note("there is room on the disk again");
+            host.make_room();
         });
     }
 

@@ -1,26 +1,30 @@
 //! The ways between machines and the server: they lose requests and answers,
-//! delay them, end watches, and are cut for a while. Below the faults, what the
-//! server says is noted for the checkers; above them, what the controllers hear.
+//! deliver requests twice, delay both so that they overtake each other, end
+//! watches, and are cut for a while. Below the faults, what the server says is
+//! noted for the checkers; above them, what the controllers hear.
 
-use crate::history::Place;
+mod tap;
+mod way;
+
 use crate::host::{Host, Running};
-use crate::request::{Aim, Verb};
+use crate::request::Aim;
 use crate::scenario::Odds;
 use crate::world::World;
 use async_trait::async_trait;
 use auth::User;
-use bytes::Bytes;
 use client::{Body, Client, EventType, Request, Response, Transport, TransportError, WatchEvent};
 use futures::stream::{BoxStream, StreamExt};
 use futures::{FutureExt, future};
-use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stdx::Rng;
+use tap::Tap;
 use tokio::sync::oneshot;
+use way::Way;
 
 type Events = BoxStream<'static, Result<WatchEvent, TransportError>>;
 
@@ -141,7 +145,7 @@ impl Transport for Line {
                 source: "connection refused".into(),
             });
         };
-        let answer = self.exchange(&running, request, aim).await;
+        let answer = self.deliver(&running, request, aim, odds).await;
         let response = answer.map_err(|_| self.lost("connection"))?;
         if self.network.is_cut(&self.machine) || self.rng.chance(odds.answer_lost) {
             self.wait_in_vain().await;
@@ -153,6 +157,27 @@ impl Transport for Line {
 }
 
 impl Line {
+    /// Brings a request to the server, at times twice, as whoever sends again what
+    /// seemed lost does; one of the answers is heard.
+    async fn deliver(
+        &self,
+        running: &Arc<Running>,
+        request: Request,
+        aim: Aim,
+        odds: Odds,
+    ) -> Result<Response, oneshot::error::RecvError> {
+        if request.method == Method::GET || !self.rng.chance(odds.twice) {
+            return self.exchange(running, request, aim).await;
+        }
+        let one = self.exchange(running, request.clone(), aim.clone());
+        let two = self.exchange(running, request, aim);
+        if self.rng.chance(0.5) {
+            return future::join(one, two).await.1;
+        }
+        drop(one.await);
+        two.await
+    }
+
     /// Has the server do what is asked. A client that does not wait for the answer
     /// may or may not keep the server from doing it.
     async fn exchange(
@@ -230,224 +255,6 @@ impl Line {
             address: "server".to_owned(),
             source: format!("{what} of {} lost", self.user.name).into(),
         }
-    }
-}
-
-/// The way of one watch's events.
-struct Way {
-    world: World,
-    network: Network,
-    machine: String,
-    rng: Rng,
-}
-
-impl Way {
-    /// Delivers events, late at times, and not all of them. The stream of a server
-    /// that has ended breaks off.
-    fn disturb(self, events: Events, kind: String, teaches: Option<World>) -> Events {
-        let state = (Some(events), self);
-        let disturbed = futures::stream::unfold(state, move |(events, way)| {
-            let (kind, teaches) = (kind.clone(), teaches.clone());
-            async move {
-                let mut events = events?;
-                let event = events.next().await;
-                let broken = |way| Some((Err(TransportError::Body("broken".into())), (None, way)));
-                let Some(Ok(event)) = event else {
-                    return if way.rng.chance(0.5) {
-                        None
-                    } else {
-                        broken(way)
-                    };
-                };
-                if !way.passes().await {
-                    return broken(way);
-                }
-                if let Some(world) = teaches
-                    && event.kind != EventType::Bookmark
-                    && event.kind != EventType::Error
-                {
-                    let gone = event.kind == EventType::Deleted;
-                    let now = world.clock.now();
-                    let mut state = world.state();
-                    state.knowledge.tell(&kind, &event.object, gone, now);
-                }
-                Some((Ok(event), (Some(events), way)))
-            }
-        });
-        disturbed.boxed()
-    }
-
-    /// Waits until an event is through; false if the watch broke before.
-    async fn passes(&self) -> bool {
-        let odds = self.network.odds();
-        let clock = &self.world.clock;
-        if self.rng.chance(0.05) {
-            let millis = odds.delay_max.as_millis() as u64;
-            clock
-                .sleep(Duration::from_millis(self.rng.below(millis + 1)))
-                .await;
-        }
-        let since = clock.now();
-        if self.rng.chance(odds.watch_stall) {
-            let stall = PATIENCE.mul_f64(self.rng.unit());
-            while self.network.odds().watch_stall > 0.0 && clock.since(since) < stall {
-                clock.sleep(Duration::from_millis(500)).await;
-            }
-        }
-        while self.network.is_cut(&self.machine) {
-            if clock.since(since) > PATIENCE {
-                return false;
-            }
-            clock.sleep(Duration::from_millis(500)).await;
-        }
-        !self.rng.chance(odds.watch_cut)
-    }
-}
-
-/// Notes what the server answers to one request.
-struct Tap {
-    world: World,
-    who: String,
-    aim: Aim,
-    /// What a read may not be older than.
-    floor: u64,
-}
-
-impl Tap {
-    fn new(world: &World, user: &User, aim: Aim) -> Self {
-        let floor = {
-            let state = world.state();
-            match aim.verb {
-                Verb::Get => state.taps.floor(Some(&aim.place)),
-                Verb::List => state.taps.floor(None),
-                _ => 0,
-            }
-        };
-        Self {
-            world: world.clone(),
-            who: user.name.clone(),
-            aim,
-            floor,
-        }
-    }
-
-    fn kind(&self) -> &str {
-        &self.aim.place.kind
-    }
-
-    fn note(&self, response: Response) -> Response {
-        let Aim { verb, place, .. } = &self.aim;
-        let code = response.status.as_u16();
-        if *verb != Verb::Get || code != 200 {
-            self.world
-                .trace
-                .note(format_args!("{} {verb:?} {place} {code}", self.who));
-        }
-        match response.body {
-            Body::Events(events) => Response {
-                body: Body::Events(self.watched(events)),
-                ..response
-            },
-            Body::Full(bytes) => {
-                if !response.status.is_success() {
-                    self.refused(&bytes);
-                } else if let Err(why) = self.answered(&bytes) {
-                    self.world.violate(why);
-                }
-                Response {
-                    body: Body::Full(bytes),
-                    ..response
-                }
-            }
-            body => Response { body, ..response },
-        }
-    }
-
-    /// Notes why the server refused what a client wanted to write.
-    fn refused(&self, bytes: &Bytes) {
-        let status = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
-        if matches!(status["code"].as_u64(), Some(422 | 500..)) {
-            self.world
-                .trace
-                .note(format_args!("  {}", status["message"]));
-        }
-    }
-
-    fn answered(&self, bytes: &Bytes) -> Result<(), String> {
-        let Aim { verb, place, .. } = &self.aim;
-        if !self.aim.is_noted() {
-            return Ok(());
-        }
-        let answer: Value = serde_json::from_slice(bytes)
-            .map_err(|error| format!("{verb:?} {place} answered no JSON: {error}"))?;
-        let revision = answer["metadata"]["resourceVersion"].as_str();
-        let revision = revision.and_then(|text| text.parse().ok()).unwrap_or(0);
-        let mut state = self.world.state();
-        match verb {
-            Verb::Get | Verb::List if revision < self.floor => Err(format!(
-                "{verb:?} {place} answered {} with {revision}, but {} was acknowledged before",
-                self.who, self.floor
-            )),
-            Verb::List if self.aim.selection.is_some() => {
-                let selection = self.aim.selection.clone().unwrap_or_default();
-                state.taps.listed(self.who.clone(), selection, &answer);
-                let state = &mut *state;
-                state.taps.check(&state.history)
-            }
-            Verb::Write => {
-                let name = answer["metadata"]["name"].as_str().unwrap_or_default();
-                let place = Place::new(&place.kind, &place.namespace, name);
-                state.taps.wrote(place, revision);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn watched(&self, events: Events) -> Events {
-        let Some(selection) = self.aim.selection.clone() else {
-            return events;
-        };
-        let after = self.aim.after;
-        if after.is_none() && !self.aim.has_initial_events {
-            return events;
-        }
-        let world = self.world.clone();
-        let id = {
-            let mut state = world.state();
-            let state = &mut *state;
-            let who = self.who.clone();
-            state.taps.open(who, selection, after, &state.history)
-        };
-        let closing = Closing {
-            world: world.clone(),
-            id,
-        };
-        let noted = events.inspect(move |event| {
-            let _ = &closing;
-            let Ok(event) = event else { return };
-            let outcome = {
-                let mut state = world.state();
-                let state = &mut *state;
-                state.taps.said(id, event, &state.history)
-            };
-            if let Err(why) = outcome {
-                world.violate(why);
-            }
-        });
-        noted.boxed()
-    }
-}
-
-/// Notes that a watch is no more, however it ends.
-struct Closing {
-    world: World,
-    id: u64,
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.world.state().taps.close(self.id);
     }
 }
 

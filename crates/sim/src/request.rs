@@ -1,5 +1,6 @@
 //! What a request is about, read from its method, path and query.
 
+use crate::head::Head;
 use crate::history::Place;
 use crate::taps::Selection;
 use client::Request;
@@ -16,6 +17,10 @@ pub enum Verb {
     Watch,
     /// A created or changed object, which the answer shows.
     Write,
+    /// An object, or all of a collection, that shall go.
+    Delete,
+    /// A pod that shall go if its budget allows.
+    Evict,
     /// Something else.
     Other,
 }
@@ -33,6 +38,8 @@ pub struct Aim {
     pub after: Option<u64>,
     /// Whether a watch begins with what there is and says when that is over.
     pub has_initial_events: bool,
+    /// The commit that a write shall follow at once.
+    pub follows: Option<u64>,
 }
 
 impl Aim {
@@ -50,7 +57,11 @@ impl Aim {
             Method::GET if place.name.is_empty() && is_fresh && !is_page => Verb::List,
             Method::GET if !place.name.is_empty() && subresource.is_empty() => Verb::Get,
             Method::POST if subresource.is_empty() => Verb::Write,
-            Method::PUT | Method::PATCH if matches!(subresource, "" | "status") => Verb::Write,
+            Method::POST if subresource == "eviction" => Verb::Evict,
+            Method::DELETE => Verb::Delete,
+            Method::PUT | Method::PATCH if matches!(subresource, "" | "status" | "finalize") => {
+                Verb::Write
+            }
             _ => Verb::Other,
         };
         let selection = selection(&place, &query);
@@ -63,6 +74,7 @@ impl Aim {
             selection,
             after: after.filter(|_| !has_initial_events),
             has_initial_events,
+            follows: follows(request),
         }
     }
 
@@ -75,6 +87,15 @@ impl Aim {
     pub fn is_noted(&self) -> bool {
         matches!(self.verb, Verb::Get | Verb::List | Verb::Write)
     }
+}
+
+/// The version that a replacement names.
+fn follows(request: &Request) -> Option<u64> {
+    if request.method != Method::PUT {
+        return None;
+    }
+    let head = Head::read(&request.body).ok()?;
+    Some(head.revision()).filter(|revision| *revision > 0)
 }
 
 struct Query<'a>(&'a str);

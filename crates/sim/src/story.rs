@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(60);
 const RESTLESS: &[&str] = &["coordination.k8s.io/leases", "core/events"];
 
 /// How a run went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The seed.
     pub seed: u64,
@@ -35,6 +35,13 @@ pub struct Report {
     pub commits: u64,
     /// How much time went by in the cluster.
     pub time: Duration,
+}
+
+impl Report {
+    /// The command that runs the same again and prints all of it.
+    pub fn replay(&self) -> String {
+        format!("cargo run -p sim -- --seed {}", self.seed)
+    }
 }
 
 /// Runs a seed to its end.
@@ -126,7 +133,7 @@ impl Story {
     async fn make_trouble(&self) {
         let scenario = self.world.scenario.clone();
         self.network.set_odds(scenario.odds);
-        self.host.set_faults(scenario.disk.faults.clone());
+        self.host.set_faults(scenario.disk.clone());
         let users = self.supervisor.child("users");
         let workload = Workload::new(&self.world, &self.network);
         users.spawn("workload", Importance::Ordinary, workload.run());
@@ -205,11 +212,8 @@ impl Story {
             }
         }
         if is_empty {
-            let left = state.history.objects().filter(|(place, _)| {
-                workload::NAMESPACES.contains(&place.namespace.as_str())
-                    || place.kind == "networking.k8s.io/ipaddresses"
-                    || place.kind == "allocations/nodeports"
-            });
+            let left = state.history.objects();
+            let left = left.filter(|(place, _)| workload::is_of_users(place));
             wrong.extend(left.map(|(place, _)| format!("{place} is left over")));
         }
         wrong
@@ -219,7 +223,7 @@ impl Story {
     async fn stay_at_rest(&self) {
         let clock = &self.world.clock;
         let before = self.world.state().history.last_change(RESTLESS);
-        clock.sleep(Duration::from_secs(20 * 60)).await;
+        clock.sleep(self.world.scenario.rest).await;
         self.control.look();
         let state = self.world.state();
         let after = state.history.last_change(RESTLESS);

@@ -1,9 +1,9 @@
-//! What the server told its clients, held against the truth: every watch of every
-//! client has each event of its selection once and in order, every list is the
-//! state of its revision, and no read is older than what was acknowledged before
-//! it began.
+//! What the server told its clients of many objects, held against the truth: every
+//! watch of every client has each event of its selection once and in order, and
+//! every list is the state of its revision.
 
-use crate::history::{Change, History, Object, Place};
+use crate::head::Head;
+use crate::history::{Change, History, Object, Place, revision};
 use client::{EventType, WatchEvent};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,11 +14,6 @@ pub struct Taps {
     streams: BTreeMap<u64, Stream>,
     lists: VecDeque<List>,
     next: u64,
-    /// The newest revision of each object that the server has told anybody of
-    /// after a write.
-    acknowledged: BTreeMap<Place, u64>,
-    /// The newest of all.
-    newest: u64,
 }
 
 /// Which objects a client asked for.
@@ -101,15 +96,15 @@ impl Taps {
             stream.open = false;
             return Ok(());
         }
-        let object: Value = serde_json::from_slice(&event.object)
-            .map_err(|error| format!("{} got an event that is no JSON: {error}", stream.who))?;
-        let metadata = &object["metadata"];
-        let text = |key: &str| metadata[key].as_str().unwrap_or_default();
+        let head = Head::read(&event.object)
+            .map_err(|error| format!("{} got an event that is no object: {error}", stream.who))?;
+        let metadata = &head.metadata;
+        let mark = metadata.annotations.get("k8s.io/initial-events-end");
         let said = Said {
             kind: event.kind,
-            place: Place::new(&stream.selection.kind, text("namespace"), text("name")),
-            revision: text("resourceVersion").parse().unwrap_or(0),
-            initial_end: metadata["annotations"]["k8s.io/initial-events-end"] == "true",
+            place: Place::new(&stream.selection.kind, &metadata.namespace, &metadata.name),
+            revision: head.revision(),
+            initial_end: mark.is_some_and(|mark| mark == "true"),
         };
         stream.waiting.push_back(said);
         stream.check(history)
@@ -124,34 +119,19 @@ impl Taps {
 
     /// A client was given a whole list.
     pub fn listed(&mut self, who: String, selection: Selection, list: &Value) {
-        let revision = number(&list["metadata"]["resourceVersion"]);
+        let at = revision(&list["metadata"]);
         let items = list["items"].as_array().into_iter().flatten().map(|item| {
             let text = |key: &str| item["metadata"][key].as_str().unwrap_or_default();
             let place = Place::new(&selection.kind, text("namespace"), text("name"));
-            (place, number(&item["metadata"]["resourceVersion"]))
+            (place, revision(&item["metadata"]))
         });
         let items = items.collect();
         self.lists.push_back(List {
             who,
             selection,
-            revision,
+            revision: at,
             items,
         });
-    }
-
-    /// The server said that a write happened.
-    pub fn wrote(&mut self, place: Place, revision: u64) {
-        self.newest = self.newest.max(revision);
-        let known = self.acknowledged.entry(place).or_default();
-        *known = revision.max(*known);
-    }
-
-    /// What a read of one object, or of all if none is named, may not be older than.
-    pub fn floor(&self, place: Option<&Place>) -> u64 {
-        match place {
-            Some(place) => self.acknowledged.get(place).copied().unwrap_or(0),
-            None => self.newest,
-        }
     }
 
     /// Looks at what waited for the history to go on.
@@ -366,9 +346,5 @@ impl Selection {
     }
 }
 
-fn number(value: &Value) -> u64 {
-    value
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
-}
+#[cfg(test)]
+mod tests;

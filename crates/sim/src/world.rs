@@ -1,6 +1,8 @@
 //! What all parts of a run share: time, the record, the truth, the checkers, and
 //! the first thing that was found wrong.
 
+use crate::answers::Answers;
+use crate::asks::Asks;
 use crate::history::{History, Step};
 use crate::invariants::{self, Invariant, View};
 use crate::knowledge::Knowledge;
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stdx::{CancellationToken, Clock, Rng};
-use store::Batch;
+use store::{Batch, Event};
 
 /// What all parts of a run share. Clones are the same world.
 #[derive(Clone)]
@@ -37,8 +39,12 @@ pub struct World {
 pub struct State {
     /// What has happened.
     pub history: History,
-    /// What clients were told.
+    /// What clients were told of many objects.
     pub taps: Taps,
+    /// What clients were told of single objects.
+    pub answers: Answers,
+    /// What clients wanted to go.
+    pub asks: Asks,
     /// What the controllers know.
     pub knowledge: Knowledge,
     invariants: Vec<Box<dyn Invariant>>,
@@ -52,6 +58,8 @@ impl World {
         let state = State {
             history: History::default(),
             taps: Taps::default(),
+            answers: Answers::default(),
+            asks: Asks::default(),
             knowledge: Knowledge::default(),
             invariants: invariants::all(),
             violation: None,
@@ -67,31 +75,37 @@ impl World {
         }
     }
 
-    /// Takes in what the store reports and holds every promise against it.
+    /// Takes in what the store reports and holds every promise against it, commit
+    /// by commit.
     pub fn take(&self, batch: &Batch) {
         let outcome = {
             let mut state = self.state();
-            let now = self.clock.now();
-            let taken = state.history.take(batch, now);
-            taken.and_then(|steps| {
-                let raw = raw_of(batch);
-                steps
-                    .iter()
-                    .try_for_each(|step| self.step(&mut state, step, &raw))?;
-                let State { taps, history, .. } = &mut *state;
-                taps.check(history)
-            })
+            self.take_all(&mut state, batch)
         };
         if let Err(violation) = outcome {
             self.violate(violation);
         }
     }
 
+    fn take_all(&self, state: &mut State, batch: &Batch) -> Result<(), String> {
+        let now = self.clock.now();
+        for commit in batch
+            .events
+            .chunk_by(|one, two| one.revision == two.revision)
+        {
+            let step = state.history.take(commit, now)?;
+            self.step(state, &step, &raw_of(commit))?;
+        }
+        state.history.is_at(batch.progress.0);
+        state.answers.check(&state.history)?;
+        state.taps.check(&state.history)
+    }
+
     fn step(
         &self,
         state: &mut State,
         step: &Step,
-        raw: &BTreeMap<u64, BTreeMap<Bytes, Option<Bytes>>>,
+        raw: &BTreeMap<Bytes, Option<Bytes>>,
     ) -> Result<(), String> {
         for change in &step.changes {
             let verb = match (&change.old, &change.new) {
@@ -102,18 +116,18 @@ impl World {
             self.trace
                 .note(format_args!("{} {verb} {}", step.revision, change.place));
         }
-        let nothing = BTreeMap::new();
-        let raw = raw.get(&step.revision).unwrap_or(&nothing);
         self.ledger.check(step, raw)?;
         let State {
             history,
             knowledge,
+            asks,
             invariants,
             ..
         } = state;
         let view = View {
             history,
             knowledge,
+            asks,
             scenario: &self.scenario,
             now: step.at,
         };
@@ -134,6 +148,7 @@ impl World {
             history,
             taps,
             knowledge,
+            asks,
             invariants,
             ..
         } = &mut *state;
@@ -143,6 +158,7 @@ impl World {
         let view = View {
             history,
             knowledge,
+            asks,
             scenario: &self.scenario,
             now: self.clock.now(),
         };
@@ -175,17 +191,14 @@ impl World {
     }
 }
 
-/// What each commit of a batch wrote, in the store's own terms.
-fn raw_of(batch: &Batch) -> BTreeMap<u64, BTreeMap<Bytes, Option<Bytes>>> {
-    let mut raw: BTreeMap<u64, BTreeMap<Bytes, Option<Bytes>>> = BTreeMap::new();
-    for event in &batch.events {
+/// What a commit wrote, in the store's own terms.
+fn raw_of(commit: &[Event]) -> BTreeMap<Bytes, Option<Bytes>> {
+    let written = commit.iter().map(|event| {
         let value = match &event.change {
             store::Change::Put { record, .. } => Some(record.value.clone()),
             store::Change::Delete { .. } => None,
         };
-        raw.entry(event.revision.0)
-            .or_default()
-            .insert(event.key().clone(), value);
-    }
-    raw
+        (event.key().clone(), value)
+    });
+    written.collect()
 }

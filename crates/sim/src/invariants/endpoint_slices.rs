@@ -63,17 +63,15 @@ fn told(view: &View<'_>, service: &Place) -> Result<BTreeMap<String, bool>, Stri
     Ok(found)
 }
 
-fn expected(view: &View<'_>, service: &Place, object: &Object) -> BTreeMap<String, bool> {
-    let selector = object
-        .at("/spec/selector")
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
+/// The addresses that a Service has, and whether they are ready.
+pub(super) fn expected(
+    view: &View<'_>,
+    service: &Place,
+    object: &Object,
+) -> BTreeMap<String, bool> {
     let mut expected = BTreeMap::new();
     for (place, pod) in view.history.all("core/pods") {
-        let selected = selector
-            .iter()
-            .all(|(key, value)| pod.label(key) == value.as_str());
+        let selected = pod.has_labels(object.at("/spec/selector"));
         let ip = pod.text("/status/podIP");
         if place.namespace == service.namespace && selected && !ip.is_empty() && !is_finished(pod) {
             expected.insert(

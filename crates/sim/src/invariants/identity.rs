@@ -3,8 +3,12 @@
 
 use super::{Invariant, View};
 use crate::history::Step;
+use std::collections::BTreeSet;
 
-pub struct Identity;
+#[derive(Default)]
+pub struct Identity {
+    given: BTreeSet<String>,
+}
 
 impl Invariant for Identity {
     fn name(&self) -> &'static str {
@@ -13,7 +17,16 @@ impl Invariant for Identity {
 
     fn step(&mut self, _: &View<'_>, step: &Step) -> Result<(), String> {
         for change in &step.changes {
-            let (Some(old), Some(new)) = (&change.old, &change.new) else {
+            let Some(new) = &change.new else { continue };
+            let Some(old) = &change.old else {
+                let uid = new.uid().to_owned();
+                if !uid.is_empty() && !self.given.insert(uid) {
+                    return Err(format!(
+                        "{} has uid {}, which was given before",
+                        change.place,
+                        new.uid()
+                    ));
+                }
                 continue;
             };
             for field in [

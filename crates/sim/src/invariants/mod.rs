@@ -1,24 +1,35 @@
 //! What has to hold: some at every commit, some when everything is at rest. A
 //! file each and one table.
 //!
-//! What the server tells its clients (each watch and list against the history,
-//! reads against acknowledged writes) is held in `taps`, what the store promises
-//! its server (acknowledged writes, recovery) in `ledger` and `host`.
+//! What the server tells its clients is held in `answers` (single objects: reads,
+//! writes, writes on condition) and `taps` (lists and watches), what the store
+//! promises its server (acknowledged writes, recovery) in `ledger` and `host`, and
+//! what informers make of it all in `observer`.
 
 mod adoption;
 mod allocations;
 mod bindings;
+mod budgets;
 mod capacity;
 mod conditions;
 mod counter;
+mod definitions;
 mod deployments;
 mod endpoint_slices;
+mod endpoints;
+mod finalizers;
+mod garbage;
 mod generations;
 mod identity;
 mod leftovers;
+mod nodes;
+mod quotas;
 mod replica_sets;
 mod surge;
+#[cfg(test)]
+mod tests;
 
+use crate::asks::Asks;
 use crate::history::{History, Object, Step};
 use crate::knowledge::Knowledge;
 use crate::scenario::Scenario;
@@ -31,6 +42,8 @@ pub struct View<'a> {
     pub history: &'a History,
     /// What the controllers were told.
     pub knowledge: &'a Knowledge,
+    /// What clients wanted to go.
+    pub asks: &'a Asks,
     /// What can go wrong in this run.
     pub scenario: &'a Scenario,
     /// The time.
@@ -59,14 +72,21 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(adoption::Adoption),
         Box::new(allocations::Allocations),
         Box::new(bindings::Bindings),
+        Box::new(budgets::Budgets::default()),
         Box::new(capacity::Capacity),
         Box::new(conditions::Conditions),
         Box::new(counter::Counter::default()),
+        Box::new(definitions::Definitions),
         Box::new(deployments::Deployments),
         Box::new(endpoint_slices::EndpointSlices),
+        Box::new(endpoints::Endpoints),
+        Box::new(finalizers::Finalizers),
+        Box::new(garbage::Garbage),
         Box::new(generations::Generations),
-        Box::new(identity::Identity),
+        Box::new(identity::Identity::default()),
         Box::new(leftovers::Leftovers),
+        Box::new(nodes::Nodes),
+        Box::new(quotas::Quotas),
         Box::new(replica_sets::ReplicaSets),
         Box::new(surge::Surge),
     ]

@@ -1,5 +1,6 @@
 //! What users ask for, by chance.
 
+use crate::workload::GROUP;
 use serde_json::{Value, json};
 use stdx::Rng;
 
@@ -58,4 +59,65 @@ pub fn service(rng: &Rng, app: &str) -> Value {
         _ => {}
     }
     json!({"metadata": {"name": app}, "spec": spec})
+}
+
+/// A replication controller of an app; its pods are told from a deployment's by
+/// their tier.
+pub fn controller(rng: &Rng, app: &str) -> Value {
+    let labels = json!({"tier": "old", "controller": app});
+    let mut template = template(rng, app);
+    template["metadata"]["labels"] = labels.clone();
+    template["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("50m");
+    json!({
+        "metadata": {"name": app},
+        "spec": {"replicas": rng.below(4), "selector": labels, "template": template}
+    })
+}
+
+/// How many pods of an app must stay when pods are evicted.
+pub fn budget(rng: &Rng, app: &str) -> Value {
+    let bounds = [
+        json!({"minAvailable": 1}),
+        json!({"minAvailable": 2}),
+        json!({"minAvailable": "50%"}),
+        json!({"maxUnavailable": 1}),
+        json!({"maxUnavailable": "30%"}),
+    ];
+    let mut spec = rng.choose(&bounds).cloned().unwrap_or_default();
+    spec["selector"] = json!({"matchLabels": {"app": app}});
+    json!({"metadata": {"name": app}, "spec": spec})
+}
+
+/// What a namespace may use.
+pub fn quota(rng: &Rng) -> Value {
+    let mut hard = json!({"pods": rng.range(3..15).to_string()});
+    let others = [
+        ("requests.cpu", format!("{}m", rng.range(400..3000))),
+        ("services", rng.range(1..4).to_string()),
+        ("configmaps", rng.range(1..5).to_string()),
+        ("count/deployments.apps", rng.range(1..4).to_string()),
+    ];
+    for (name, limit) in others {
+        if rng.chance(0.4) {
+            hard[name] = json!(limit);
+        }
+    }
+    json!({"metadata": {"name": "quota"}, "spec": {"hard": hard}})
+}
+
+/// A kind of the users' own.
+pub fn definition() -> Value {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "size": {"type": "integer", "minimum": 0},
+        "colour": {"type": "string", "default": "blue"}}}}});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("widgets.{GROUP}")},
+        "spec": {
+            "group": GROUP, "scope": "Namespaced",
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": schema}}]
+        }
+    })
 }
