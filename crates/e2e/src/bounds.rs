@@ -4,7 +4,8 @@
 //! its test alone. When a test or a whole suite takes too long nevertheless,
 //! the suite says what it was doing, ends what it started, and fails.
 
-use crate::{leaks, report};
+use crate::machine::{command_line, kill};
+use crate::{dose, leaks, report};
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +15,10 @@ use stdx::{Clock, Instant};
 
 /// A program; longer than any wait that a test asks kubectl for.
 const PROGRAM: Duration = Duration::from_secs(150);
-/// A test.
-const TEST: Duration = Duration::from_secs(300);
+/// A test, as it usually is and in a campaign.
+const TEST: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(7200)];
 /// All tests of one file, by default: TIPHYS_E2E_MINUTES says otherwise.
-const SUITE_MINUTES: u64 = 10;
+const SUITE_MINUTES: [u64; 2] = [10, 150];
 /// What is left for last words.
 const LAST_WORDS: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -103,15 +104,18 @@ fn overdue(begun: Instant) -> Option<String> {
     let clock = Clock::system();
     let minutes = std::env::var("TIPHYS_E2E_MINUTES").ok();
     let minutes = minutes.and_then(|minutes| minutes.parse().ok());
-    let suite = Duration::from_secs(60 * minutes.unwrap_or(SUITE_MINUTES));
+    let [usual, campaign] = SUITE_MINUTES;
+    let suite = Duration::from_secs(60 * minutes.unwrap_or(dose(usual, campaign)));
     if clock.since(begun) > suite {
         return Some(format!("the suite takes more than {} s", suite.as_secs()));
     }
+    let [usual, campaign] = TEST;
+    let test = dose(usual, campaign).min(suite);
     let tests = lock(&TESTS);
     let (name, _) = tests
         .values()
-        .find(|(_, begun)| clock.since(*begun) > TEST.min(suite))?;
-    Some(format!("{name} takes more than {} s", TEST.as_secs()))
+        .find(|(_, begun)| clock.since(*begun) > test)?;
+    Some(format!("{name} takes more than {} s", test.as_secs()))
 }
 
 /// Says what goes on, ends it, and ends this process.
@@ -135,7 +139,7 @@ fn give_up(why: &str) -> ! {
         std::thread::sleep(LOOK_EVERY);
     }
     let end = std::thread::spawn(|| {
-        children().into_iter().for_each(|(pid, _)| kill(pid));
+        children().into_iter().for_each(|(pid, _)| _ = kill(pid));
         leaks::own().iter().for_each(|root| leaks::end_stale(root));
     });
     let begun = clock.now();
@@ -154,18 +158,9 @@ fn children() -> Vec<(u32, String)> {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
             let is_own = status.lines().any(|line| line == own);
-            is_own.then(|| (pid, leaks::command_line(pid)))
+            is_own.then(|| (pid, command_line(pid)))
         })
         .collect()
-}
-
-fn kill(pid: u32) {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// The disk of whoever runs tests may be fuller than that of a node.
+const EVICTION: &str = "eviction-hard=memory.available<100Mi,nodefs.available<1%,nodefs.inodesFree<1%,imagefs.available<1%";
+
 /// How a cluster differs from others.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -25,6 +28,7 @@ pub struct Cluster {
     slot: Slot,
     root: PathBuf,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     server: Option<Child>,
     ended: bool,
 }
@@ -69,6 +73,7 @@ impl Cluster {
             slot: Slot::take(),
             root,
             arguments: options.arguments,
+            variables: Vec::new(),
             server: None,
             ended: false,
         };
@@ -77,6 +82,11 @@ impl Cluster {
             crate::archive(&cluster.data().join("images/tests.tar"));
         }
         cluster
+    }
+
+    /// Sets a variable of the server's environment, from its next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_string(), value.to_string()));
     }
 
     /// The data directory.
@@ -117,6 +127,11 @@ impl Cluster {
     /// A port of the machine that only this cluster's tests use.
     pub fn spare_port(&self, index: u16) -> u16 {
         self.slot.spare_port(index)
+    }
+
+    /// The port on which its proxy says how it does.
+    pub fn proxy_health_port(&self) -> u16 {
+        self.slot.spare_port(6)
     }
 
     /// The address of cluster DNS.
@@ -161,6 +176,10 @@ impl Cluster {
     /// The command that would start the server.
     pub fn server_command(&self) -> Command {
         let slot = &self.slot;
+        let healthz = format!(
+            "healthz-bind-address=127.0.0.1:{}",
+            self.proxy_health_port()
+        );
         let mut command = Command::new(crate::tiphys());
         command
             .arg("server")
@@ -176,7 +195,11 @@ impl Cluster {
             .args(["--service-cidr", &slot.service_cidr()])
             .args(["--service-node-port-range", &slot.node_ports()])
             .args(["--node-name", &slot.node()])
+            .args(["--kubelet-arg", EVICTION])
+            .args(["--kubelet-arg", "image-gc-high-threshold=100"])
+            .args(["--kube-proxy-arg", &healthz])
             .args(&self.arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -186,6 +209,15 @@ impl Cluster {
     /// # Panics
     /// When it does not become ready.
     pub fn start_server(&mut self) {
+        self.launch_server();
+        self.wait_for_server();
+    }
+
+    /// Starts the server and waits for nothing.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn launch_server(&mut self) {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -200,7 +232,6 @@ impl Cluster {
             .expect("start the server");
         std::fs::write(self.root.join("pid"), server.id().to_string()).expect("note the pid");
         self.server = Some(server);
-        self.wait_for_server();
     }
 
     fn wait_for_server(&mut self) {

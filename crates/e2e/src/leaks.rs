@@ -2,6 +2,7 @@
 //! were killed.
 
 use crate::kubectl::Outcome;
+use crate::machine::{self, cgroups, command_line, said, start_time};
 use crate::slot;
 use crate::wait::look_for;
 use std::collections::BTreeMap;
@@ -54,14 +55,7 @@ impl Seen {
             }
         }
         let below = [data.display().to_string(), run.display().to_string()];
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let is_below = |line: &&str| below.iter().any(|path| line.contains(path.as_str()));
-        left.extend(
-            mounts
-                .lines()
-                .filter(is_below)
-                .map(|line| format!("mount {line}")),
-        );
+        left.extend(mounts(&below));
         left.extend(
             cgroups(instance)
                 .iter()
@@ -74,8 +68,8 @@ impl Seen {
             &format!(" {services}"),
             "address",
         ));
-        let pods = pods_prefix(services);
-        left.extend(lines_with(&said("ip", &["route"]), &pods, "route"));
+        left.extend(links(services));
+        left.extend(routes(services));
         left
     }
 }
@@ -128,21 +122,8 @@ pub(crate) fn end_stale(root: &Path) {
     }
 }
 
-/// The cgroups of an instance, in all hierarchies.
-pub(crate) fn cgroups(instance: &str) -> Vec<PathBuf> {
-    let name = format!("tiphys-{instance}");
-    let root = Path::new("/sys/fs/cgroup");
-    let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten();
-    hierarchies
-        .map(|entry| entry.path().join(&name))
-        .chain([root.join(&name)])
-        .filter(|path| path.exists())
-        .collect()
-}
-
 fn collect_processes(cgroup: &Path, into: &mut BTreeMap<u32, String>) {
-    let procs = std::fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
-    for pid in procs.lines().filter_map(|line| line.parse().ok()) {
+    for pid in machine::processes(cgroup) {
         if let Some(started) = start_time(pid) {
             into.insert(pid, started);
         }
@@ -154,37 +135,41 @@ fn collect_processes(cgroup: &Path, into: &mut BTreeMap<u32, String>) {
     }
 }
 
-/// What tells a process from a later one of the same number.
-pub(crate) fn start_time(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19).map(String::from)
-}
-
-pub(crate) fn command_line(pid: u32) -> String {
-    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).replace('\0', " ")
-}
-
-fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or_else(
-        |_| String::new(),
-        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
-}
-
 fn lines_with(text: &str, part: &str, what: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| line.contains(part));
     lines.map(|line| format!("{what} {line}")).collect()
 }
 
+/// Mounts below some places.
+pub(crate) fn mounts(places: &[String]) -> Vec<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let is_ours = |line: &&str| places.iter().any(|place| line.contains(place.as_str()));
+    let lines = mounts.lines().filter(is_ours);
+    lines.map(|line| format!("mount {line}")).collect()
+}
+
+/// The node's ends of pods' links, which have the pod's address in their name.
+pub(crate) fn links(services: &str) -> Vec<String> {
+    let range = format!("0a{:02x}", pods_range(services));
+    let text = said("ip", &["-oneline", "link"]);
+    let names = text.lines().filter_map(|line| line.split(": ").nth(1));
+    let names = names.filter_map(|name| name.split('@').next());
+    names
+        .filter(|name| name.starts_with("tp") && name.get(6..10) == Some(&*range))
+        .map(|name| format!("link {name}"))
+        .collect()
+}
+
+/// Routes to pods.
+pub(crate) fn routes(services: &str) -> Vec<String> {
+    let pods = format!("10.{}.", pods_range(services));
+    let text = said("ip", &["route"]);
+    let routes = text.lines().filter(|line| line.starts_with(&pods));
+    routes.map(|line| format!("route {line}")).collect()
+}
+
 /// Pods have the range below that of the Services.
-fn pods_prefix(services: &str) -> String {
-    let second: u16 = services
-        .split('.')
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1);
-    format!("10.{}.", second - 1)
+fn pods_range(services: &str) -> u16 {
+    let second = services.split('.').nth(1).and_then(|n| n.parse().ok());
+    second.unwrap_or(1) - 1
 }

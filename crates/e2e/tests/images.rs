@@ -159,8 +159,11 @@ impl Registry {
             std::net::TcpStream::connect(&address).is_ok()
         });
         let archive = folder.join("busybox.tar");
+        // Content of its own: were it the plain busybox, that would be private, too.
+        let own = images::build::Layer::new().file("app", 0o644, "app\n");
         let busybox = images::build::busybox_image("team/app:1", Path::new("/bin/busybox"))
-            .expect("Debian's busybox-static");
+            .expect("Debian's busybox-static")
+            .layer(own);
         let file = std::fs::File::create(&archive).expect("a file");
         images::build::write_oci(&[&busybox], file).expect("an archive");
         let mut skopeo = Command::new("skopeo");
@@ -172,6 +175,33 @@ impl Registry {
         assert!(pushed.is_ok(), "{pushed:?}");
         Registry { child, address }
     }
+}
+
+/// What one pod's secret has brought is not for pods that do not have it.
+fn private_images_stay_private(t: &Scope, image: &str, spec: &dyn Fn(&str) -> String) {
+    let with = |policy: &str, more: &str| {
+        let policy = format!("imagePullPolicy: {policy}");
+        spec(more).replace("imagePullPolicy: Always", &policy)
+    };
+    t.pod("thief", &with("IfNotPresent", ""));
+    let failed = t.event("thief", "Failed")["message"].clone();
+    assert!(
+        failed
+            .as_str()
+            .is_some_and(|said| said.contains("401 Unauthorized")),
+        "{failed}"
+    );
+    t.pod("blind", &with("Never", ""));
+    let reason = "{.status.containerStatuses[0].state.waiting.reason}";
+    t.wait_field("pod blind", reason, "ErrImageNeverPull");
+    t.ready_pod("again", &with("Never", "imagePullSecrets: [{name: pull}]"));
+    let pulled = t.event("again", "Pulled")["message"].clone();
+    assert_eq!(
+        pulled,
+        format!(
+            "Container image \"{image}\" already present on machine and can be accessed by the pod"
+        )
+    );
 }
 
 fn images_come_from_a_registry_with_pull_secrets(t: &Scope) {
@@ -218,6 +248,7 @@ fn images_come_from_a_registry_with_pull_secrets(t: &Scope) {
         id.starts_with(&format!("{}/team/app@sha256:", registry.address)),
         "{id}"
     );
+    private_images_stay_private(t, &image, &spec);
     // A service account hands its secrets to its pods.
     t.ok("create serviceaccount puller");
     t.ok("patch serviceaccount puller -p '{\"imagePullSecrets\":[{\"name\":\"pull\"}]}'");
@@ -234,6 +265,19 @@ fn images_come_from_a_registry_with_pull_secrets(t: &Scope) {
         outcome.is_ok() && outcome.stdout == format!("{image}\n"),
         "{outcome:?}"
     );
+    // What a registry guards can be a volume.
+    t.ready_pod(
+        "volume",
+        &format!(
+            "
+            imagePullSecrets: [{{name: pull}}]
+            containers:
+            - {{name: main, image: busybox:1.35, command: [sleep, '3600'], volumeMounts: [{{name: app, mountPath: /app}}]}}
+            volumes: [{{name: app, image: {{reference: '{image}', pullPolicy: Always}}}}]
+            "
+        ),
+    );
+    t.sh_ok("volume", "ls /app/bin/busybox");
     // What is pushed runs under its new name; what is exported can be imported.
     let copy = format!("{}/team/copy:2", registry.address);
     let outcome = t

@@ -1,14 +1,12 @@
 //! Our own kubectl beside a stock one, command by command, on the same cluster.
 //!
-//! What differs on purpose:
+//! What differs on purpose is told to users in docs/kubectl.md; of that, here:
 //! - `version` names the program's own version;
 //! - the list of formats in errors has `kyaml`, which is newer than the stock program;
 //! - the fields of an object that a generator makes are printed in alphabetical order in JSON,
 //!   where the stock program follows its structs.
 
-use e2e::{Kubectl, Scope, suite, tiphys};
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use e2e::{Kubectl, Scope, own, suite};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -26,7 +24,7 @@ const OBJECTS: &str = "
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings, labels: {app: web}}
-data: {color: blue, text: \"a <b>\\nc\"}
+data: {text: \"a <b>\\nc\"}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -43,27 +41,6 @@ kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80}]}
 ";
-
-/// A folder that goes with its owner.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed lies where such things are swept up.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The binary under the name by which it is kubectl, in a folder of this test's own.
-fn own(t: &Scope, test: &str) -> (Folder, Kubectl) {
-    let name = format!("own-kubectl-{test}-{}", std::process::id());
-    let folder = Folder(std::env::temp_dir().join(name));
-    std::fs::create_dir_all(&folder.0).expect("a folder");
-    let program = folder.0.join("kubectl");
-    symlink(tiphys(), &program).expect("a link");
-    let own = t.with_program(&program);
-    (folder, own)
-}
 
 /// Ages pass while one looks: each is a word of digits and units at the end of a line or before
 /// two spaces.

@@ -85,6 +85,32 @@ fn health_is_asked_by_grpc(t: &Scope) {
     t.wait_ready("grpc");
     t.sh_ok("grpc", "rm /tmp/serves");
     t.ok("wait --for=condition=Ready=false pod/grpc --timeout=30s");
+    for (name, serves) in [("doomed", "/tmp/never"), ("well", "/program")] {
+        t.pod(
+            name,
+            &format!(
+                "
+        containers:
+        - name: main
+          image: example.com/tests/health:1
+          command: [/program, '9000', {serves}]
+          startupProbe: {{tcpSocket: {{port: 9000}}, periodSeconds: 1, failureThreshold: 60}}
+          livenessProbe: {{grpc: {{port: 9000}}, periodSeconds: 1, failureThreshold: 1}}
+        "
+            ),
+        );
+    }
+    let restarts = |pod: &str| {
+        t.field(
+            &format!("pod {pod}"),
+            "{.status.containerStatuses[0].restartCount}",
+        )
+    };
+    until("the doomed is restarted", || {
+        restarts("doomed") > "0".to_string()
+    });
+    t.wait_ready("well");
+    assert_eq!(restarts("well"), "0");
 }
 
 fn readiness_decides_on_traffic(t: &Scope) {

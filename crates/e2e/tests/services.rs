@@ -14,6 +14,10 @@ fn main() -> ExitCode {
                 "headless_services_have_slices",
                 headless_services_have_slices,
             ),
+            (
+                "load_balancers_are_told_where_endpoints_are",
+                load_balancers_are_told_where_endpoints_are,
+            ),
             ("node_ports_answer", node_ports_answer),
             (
                 "nobody_ready_is_refused_at_once",
@@ -152,6 +156,56 @@ fn headless_services_have_slices(t: &Scope) {
     found.sort();
     assert_eq!(pods, found);
     assert_eq!(t.field("service web", "{.spec.clusterIP}"), "None");
+}
+
+fn load_balancers_are_told_where_endpoints_are(t: &Scope) {
+    web(t, 2);
+    t.apply(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: balanced}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  selector: {app: web}
+  ports: [{port: 80}]
+",
+    );
+    let port = t.field("service balanced", "{.spec.healthCheckNodePort}");
+    let port: u16 = port.parse().expect("a port");
+    let node = t.field("nodes", "{.items[0].status.addresses[0].address}");
+    let said = |address: &str| match e2e::fetch(address, port, "/") {
+        Ok(body) => body,
+        Err(error) => error.to_string(),
+    };
+    let expected = format!(
+        "{{\n\t\"service\": {{\n\t\t\"namespace\": \"{}\",\n\t\t\"name\": \"balanced\"\n\t}},\n\t\"localEndpoints\": 2,\n\t\"serviceProxyHealthy\": true\n}}",
+        t.namespace
+    );
+    for address in [node.as_str(), "127.0.0.1"] {
+        patiently("two endpoints", || said(address), |said| *said == expected);
+    }
+    t.ok("scale deployment web --replicas=0");
+    patiently(
+        "no endpoint",
+        || said(&node).to_lowercase(),
+        |said| {
+            said.starts_with("http/1.0 503 ")
+                && said.contains("x-load-balancing-endpoint-weight: 0\r\n")
+                && said.contains("\"localendpoints\": 0")
+        },
+    );
+    t.ok("delete service balanced");
+    until("nobody answers", || {
+        std::net::TcpStream::connect((node.as_str(), port)).is_err()
+    });
+    let own = t.cluster.proxy_health_port();
+    let health = e2e::fetch("127.0.0.1", own, "/healthz").expect("a healthy proxy");
+    assert!(health.ends_with("\"nodeEligible\": true}"), "{health}");
+    assert!(e2e::fetch("127.0.0.1", own, "/livez").is_ok());
+    let absent = e2e::fetch("127.0.0.1", own, "/").expect_err("a refusal");
+    assert!(absent.to_string().contains(" 404 "), "{absent}");
 }
 
 fn node_ports_answer(t: &Scope) {

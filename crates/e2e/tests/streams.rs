@@ -14,6 +14,10 @@ fn main() -> ExitCode {
             ("every_kubectl_streams", every_kubectl_streams),
             ("containers_run_attached", containers_run_attached),
             ("proxies_lead_to_what_listens", proxies_lead_to_what_listens),
+            (
+                "proxies_take_bodies_of_any_size",
+                proxies_take_bodies_of_any_size,
+            ),
             ("pods_are_debugged", pods_are_debugged),
             (
                 "who_may_only_look_stays_outside",
@@ -264,6 +268,43 @@ fn proxies_lead_to_what_listens(t: &Scope) {
         missing.contains("404") || missing.contains("could not find"),
         "{missing}"
     );
+}
+
+/// What an object may not exceed is no limit for what another server is sent.
+fn proxies_take_bodies_of_any_size(t: &Scope) {
+    let script = "mkdir -p /www/cgi-bin; printf \'#!/bin/sh\\necho Content-Type: text/plain; echo; wc -c\' > /www/cgi-bin/count; chmod +x /www/cgi-bin/count; exec httpd -f -p 8080 -h /www";
+    t.ready_pod(
+        "counter",
+        &format!(
+            "
+            containers:
+            - name: main
+              image: busybox:1.35
+              command: [sh, -c, \"{}\"]
+              readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
+            ",
+            script.replace('\\', "\\\\")
+        ),
+    );
+    t.ok("create role caller --verb=create --resource=pods/proxy");
+    t.ok(&format!(
+        "create rolebinding caller --role=caller --serviceaccount={}:default",
+        t.namespace
+    ));
+    let token = t.ok("create token default");
+    let mut curl = std::process::Command::new("curl");
+    let body = t.cluster.beside("body");
+    std::fs::write(&body, vec![b'x'; 8_000_000]).expect("a file");
+    curl.args(["-sS", "-k", "--data-binary"]);
+    curl.arg(format!("@{}", body.display())).arg("-H");
+    curl.arg(format!("Authorization: Bearer {}", token.trim()));
+    curl.arg(format!(
+        "https://127.0.0.1:{}/api/v1/namespaces/{}/pods/counter:8080/proxy/cgi-bin/count",
+        t.cluster.https_port(),
+        t.namespace
+    ));
+    let said = Outcome::of(&mut curl);
+    assert_eq!(said.stdout.trim(), "8000000", "{said:?}");
 }
 
 fn pods_are_debugged(t: &Scope) {

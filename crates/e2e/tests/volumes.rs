@@ -1,6 +1,6 @@
 //! Volumes: where their content comes from, how it changes and whose it is.
 
-use e2e::{Scope, suite};
+use e2e::{Options, Scope, suite, with_cluster};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -17,6 +17,11 @@ fn main() -> ExitCode {
             ("files_of_objects_follow_them", files_of_objects_follow_them),
             ("groups_own_volumes", groups_own_volumes),
             ("host_paths_are_checked", host_paths_are_checked),
+            ("images_are_volumes", images_are_volumes),
+            (
+                "images_that_cannot_be_had_hold_back_who_mounts_them",
+                images_that_cannot_be_had_hold_back_who_mounts_them,
+            ),
             ("items_and_modes_are_chosen", items_and_modes_are_chosen),
             ("labels_are_files_that_follow", labels_are_files_that_follow),
             (
@@ -24,9 +29,202 @@ fn main() -> ExitCode {
                 projected_sources_come_together,
             ),
             ("sub_paths_are_mounted", sub_paths_are_mounted),
+            (
+                "too_much_in_an_empty_dir_ends_a_pod",
+                too_much_in_an_empty_dir_ends_a_pod,
+            ),
         ],
-        &[],
+        &[(
+            "an_image_volume_outlives_its_name_and_the_server",
+            an_image_volume_outlives_its_name_and_the_server,
+        )],
     )
+}
+
+/// Mounts of the machine that lie in a pod's directory.
+fn mounts_of(uid: &str) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").expect("the table of mounts");
+    let of_pod = table.lines().filter(|line| line.contains(uid));
+    of_pod.map(String::from).collect()
+}
+
+fn images_are_volumes(t: &Scope) {
+    t.ready_pod(
+        "reads",
+        "
+        containers:
+        - {name: one, image: tools:1, command: [sleep, '3600'], env: [{name: PART, value: bin}],
+           volumeMounts: [{name: web, mountPath: /web}, {name: box, mountPath: /part, subPathExpr: $(PART)}]}
+        - {name: two, image: tools:1, command: [sleep, '3600'],
+           volumeMounts: [{name: box, mountPath: /box}, {name: web, mountPath: /conf, subPath: etc/nginx}]}
+        volumes:
+        - {name: web, image: {reference: 'nginx:1.22'}}
+        - {name: box, image: {reference: busybox:1.35, pullPolicy: Never}}
+        ",
+    );
+    let policies = t.field("pod reads", "{.spec.volumes[*].image.pullPolicy}");
+    assert_eq!(policies, "IfNotPresent Never");
+    let message = t.event("reads", "Pulled")["message"].clone();
+    assert!(
+        message.as_str().is_some_and(
+            |m| m.ends_with("already present on machine and can be accessed by the pod")
+        ),
+        "{message}"
+    );
+    let run = |container: &str, script: &str| {
+        t.run(&format!("exec reads -c {container} -- sh -c '{script}'"))
+    };
+    // The layers lie over each other: nginx is on top of a busybox.
+    let found = run(
+        "one",
+        "ls /web/usr/sbin/nginx /web/bin/busybox /part/busybox",
+    );
+    assert!(found.is_ok(), "{found:?}");
+    assert!(run("two", "ls /conf/nginx.conf /box/bin/busybox").is_ok());
+    for (container, place) in [("one", "/web"), ("one", "/part"), ("two", "/box")] {
+        let written = run(container, &format!("touch {place}/x"));
+        assert!(
+            written.stderr.contains("Read-only file system"),
+            "{written:?}"
+        );
+        let mounts = run(container, &format!("grep \" {place} \" /proc/mounts")).stdout;
+        for option in ["ro", "nosuid", "nodev", "noexec"] {
+            let has = mounts.split([' ', ',']).any(|word| word == option);
+            assert!(has, "{option} in {mounts}");
+        }
+    }
+    let started = run("two", "/box/bin/busybox true");
+    assert!(started.stderr.contains("Permission denied"), "{started:?}");
+    let uid = t.field("pod reads", "{.metadata.uid}");
+    assert_eq!(
+        mounts_of(&uid)
+            .iter()
+            .filter(|m| m.contains("kubernetes.io~image"))
+            .count(),
+        2
+    );
+    t.ok("delete pod reads --grace-period=1");
+    e2e::until("nothing is mounted any more", || mounts_of(&uid).is_empty());
+}
+
+fn images_that_cannot_be_had_hold_back_who_mounts_them(t: &Scope) {
+    t.pod(
+        "half",
+        "
+        containers:
+        - {name: held, image: busybox:1.35, command: [sleep, '3600'], volumeMounts: [{name: absent, mountPath: /x}]}
+        - {name: free, image: busybox:1.35, command: [sleep, '3600']}
+        volumes: [{name: absent, image: {reference: 'absent:1', pullPolicy: Never}}]
+        ",
+    );
+    let path = |name: &str, what: &str| {
+        format!("{{.status.containerStatuses[?(@.name==\"{name}\")].state.{what}}}")
+    };
+    t.wait_field(
+        "pod half",
+        &path("held", "waiting.reason"),
+        "ErrImageNeverPull",
+    );
+    let message = "Container image \"absent:1\" is not present with pull policy of Never";
+    assert_eq!(
+        t.field("pod half", &path("held", "waiting.message")),
+        message
+    );
+    assert_eq!(t.event("half", "ErrImageNeverPull")["message"], message);
+    assert_eq!(
+        t.event("half", "Failed")["message"],
+        "Error: ErrImageNeverPull"
+    );
+    e2e::until("the other container runs", || {
+        !t.field("pod half", &path("free", "running.startedAt"))
+            .is_empty()
+    });
+    t.pod(
+        "missing",
+        "
+        containers:
+        - {name: main, image: busybox:1.35, command: [sleep, '3600'], volumeMounts: [{name: box, mountPath: /x, subPath: not/there}]}
+        volumes: [{name: box, image: {reference: busybox:1.35}}]
+        ",
+    );
+    let message = t.event("missing", "Failed")["message"].clone();
+    assert!(
+        message
+            .as_str()
+            .is_some_and(|m| m.starts_with("Error: mount ")),
+        "{message}"
+    );
+    let refused = t.feed(
+        "apply -f -",
+        &e2e::pod(
+            "wrong",
+            "
+            containers:
+            - {name: main, image: busybox:1.35}
+            volumes: [{name: box, image: {pullPolicy: Sometimes}}]
+            ",
+        ),
+    );
+    for complaint in [
+        "spec.volumes[0].image.reference: Required value",
+        "spec.volumes[0].image.pullPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
+    ] {
+        assert!(refused.stderr.contains(complaint), "{refused:?}");
+    }
+}
+
+fn an_image_volume_outlives_its_name_and_the_server() {
+    with_cluster(Options::default(), |cluster| {
+        let kubectl = cluster.kubectl().within("default");
+        let pod = e2e::pod(
+            "reads",
+            "
+            containers:
+            - {name: main, image: busybox:1.35, command: [sh, -c, 'trap exit TERM; sleep 3600 & wait'], volumeMounts: [{name: web, mountPath: /web}]}
+            volumes: [{name: web, image: {reference: 'nginx:1.22'}}]
+            ",
+        );
+        kubectl.apply(&pod);
+        kubectl.ok("wait pod/reads --for=condition=Ready --timeout=60s");
+        let removed = cluster.tiphys(&format!("image rm {}", e2e::NGINX));
+        assert!(removed.is_ok(), "{removed:?}");
+        let listed = cluster.tiphys("image ls").stdout;
+        assert!(!listed.contains("nginx"), "{listed}");
+        let read = "exec reads -- ls /web/usr/sbin/nginx";
+        assert!(cluster.kubectl().within("default").run(read).is_ok());
+        cluster.kill_server();
+        cluster.start_server();
+        cluster.wait_for_node();
+        let kubectl = cluster.kubectl().within("default");
+        e2e::until("the adopted pod still reads", || kubectl.run(read).is_ok());
+        // A container that starts again has the same volume, though its image is gone.
+        let count = "get pod reads -o jsonpath='{.status.containerStatuses[0].restartCount}'";
+        assert_eq!(kubectl.ok(count), "0");
+        kubectl.run("exec reads -- kill 1");
+        e2e::until("the container starts again", || kubectl.ok(count) != "0");
+        e2e::until("and reads", || kubectl.run(read).is_ok());
+        let uid = kubectl.ok("get pod reads -o jsonpath='{.metadata.uid}'");
+        kubectl.ok("delete pod reads --grace-period=1");
+        e2e::until("nothing is mounted any more", || mounts_of(&uid).is_empty());
+    });
+}
+
+fn too_much_in_an_empty_dir_ends_a_pod(t: &Scope) {
+    t.pod(
+        "hoards",
+        "
+        restartPolicy: Never
+        containers:
+        - {name: main, image: busybox:1.35, command: [sh, -c, 'dd if=/dev/zero of=/data/big bs=1M count=3; sleep 3600'],
+           volumeMounts: [{name: data, mountPath: /data}]}
+        volumes: [{name: data, emptyDir: {sizeLimit: 1Mi}}]
+        ",
+    );
+    t.wait_field("pod hoards", "{.status.phase}", "Failed");
+    assert_eq!(t.field("pod hoards", "{.status.reason}"), "Evicted");
+    let message = "Usage of EmptyDir volume \"data\" exceeds the limit \"1Mi\". ";
+    assert_eq!(t.field("pod hoards", "{.status.message}"), message);
+    assert_eq!(t.event("hoards", "Evicted")["message"], message);
 }
 
 fn absent_sources_hold_a_pod_back(t: &Scope) {

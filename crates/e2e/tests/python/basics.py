@@ -123,10 +123,14 @@ def change_and_scale():
 
 def config_maps():
     seen = []
+    now = core.list_namespaced_config_map(namespace).metadata.resource_version
 
     def follow():
         for event in watch.Watch().stream(
-            core.list_namespaced_config_map, namespace, timeout_seconds=30
+            core.list_namespaced_config_map,
+            namespace,
+            resource_version=now,
+            timeout_seconds=30,
         ):
             if event["object"].metadata.name != "py":
                 continue

@@ -1,14 +1,16 @@
-//! Disks that are full, logs that are damaged, keys that cannot be read.
+//! Disks that have no room, or no inode, left.
 
-use crate::traces::said;
-use crate::wire::Door;
-use e2e::{Cluster, Options, Outcome, eventually, until};
-use serde_json::Value;
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use crate::rogue::Rogue;
+use e2e::machine::{names_in, said};
+use e2e::wire::Door;
+use e2e::{Cluster, Options, Outcome, eventually, patiently, until};
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+const SLEEPS: &str = "sleep 3600";
 
 /// A small disk, which goes with the value.
 struct SmallDisk {
@@ -18,13 +20,13 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    fn mount(place: &Path, pid_file: PathBuf, megabytes: u32) -> SmallDisk {
+    fn mount(place: &Path, pid_file: PathBuf, options: &str) -> SmallDisk {
         std::fs::create_dir_all(place).expect("make the place of the disk");
-        let size = format!("size={megabytes}m");
         let place = place.to_path_buf();
         let path = place.display().to_string();
         let mount = Outcome::of(
-            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs", &path]),
+            std::process::Command::new("mount")
+                .args(["-t", "tmpfs", "-o", options, "tmpfs", &path]),
         );
         assert!(mount.is_ok(), "{mount:#?}");
         SmallDisk { place, pid_file }
@@ -38,8 +40,24 @@ impl SmallDisk {
         while file.write_all(&block[..1]).is_ok() {}
     }
 
+    /// Leaves no inode free.
+    fn fill_inodes(&self) {
+        let folder = self.filler();
+        std::fs::create_dir_all(&folder).expect("make a folder");
+        let mut names = 0..;
+        while names
+            .next()
+            .is_some_and(|name| File::create(folder.join(name.to_string())).is_ok())
+        {}
+    }
+
     fn free(&self) {
-        std::fs::remove_file(self.filler()).expect("remove a file");
+        let filler = self.filler();
+        let freed = match filler.is_dir() {
+            true => std::fs::remove_dir_all(filler),
+            false => std::fs::remove_file(filler),
+        };
+        freed.expect("make room");
     }
 
     fn filler(&self) -> PathBuf {
@@ -68,20 +86,16 @@ pub fn a_full_disk_is_said_and_survived() {
         without_images: true,
         ..Options::default()
     });
-    let disk = SmallDisk::mount(&cluster.data(), cluster.beside("pid"), 96);
+    let disk = SmallDisk::mount(&cluster.data(), cluster.beside("pid"), "size=96m");
     std::fs::create_dir_all(cluster.data().join("images")).expect("a folder");
     e2e::archive(&cluster.data().join("images/tests.tar"));
     cluster.start_server();
     cluster.wait_for_node();
     let door = Door::of(&cluster);
     let kubectl = cluster.kubectl();
-    kubectl.apply(&e2e::pod(
-        "stays",
-        "
-        containers:
-        - {name: main, image: busybox:1.35, command: [sh, -c, 'while true; do date; sleep 0.2; done']}
-        ",
-    ));
+    // It writes to a log that cannot grow.
+    let writes = "while true; do date; sleep 0.2; done";
+    kubectl.apply(&critical(&cluster, "stays", e2e::BUSYBOX, writes));
     kubectl.ok("wait --for=condition=Ready --timeout=60s pod/stays");
     let container =
         kubectl.ok("get pod stays -o jsonpath='{.status.containerStatuses[0].containerID}'");
@@ -142,16 +156,131 @@ pub fn a_full_disk_is_said_and_survived() {
     assert_eq!(kubectl.ok(state), container, "the container was replaced");
     let restarts = "get pod stays -o jsonpath='{.status.containerStatuses[0].restartCount}'";
     assert_eq!(kubectl.ok(restarts), "0");
-    kubectl.apply(&e2e::pod(
-        "new",
-        "
-        containers:
-        - {name: main, image: busybox:1.35, command: [sleep, '3600']}
-        ",
-    ));
+    kubectl.apply(&critical(&cluster, "new", e2e::BUSYBOX, SLEEPS));
     kubectl.ok("wait --for=condition=Ready --timeout=60s pod/new");
     kubectl.ok("delete pod stays new --timeout=60s");
 
+    end_on(cluster, disk);
+}
+
+/// Room is there, but no inode is: nothing can be made that is a file of its
+/// own.
+pub fn inodes_run_out_and_come_back() {
+    let mut cluster = Cluster::prepare(Options {
+        without_images: true,
+        ..Options::default()
+    });
+    let options = "size=256m,nr_inodes=3000";
+    let disk = SmallDisk::mount(&cluster.data(), cluster.beside("pid"), options);
+    std::fs::create_dir_all(cluster.data().join("images")).expect("a folder");
+    e2e::archive(&cluster.data().join("images/tests.tar"));
+    cluster.start_server();
+    cluster.wait_for_node();
+    let registry = Rogue::start(&cluster.beside("rogue"), &["good"]);
+    let kubectl = cluster.kubectl().within("default");
+    kubectl.apply(&critical(&cluster, "stays", e2e::BUSYBOX, SLEEPS));
+    kubectl.ok("wait --for=condition=Ready --timeout=60s pod/stays");
+
+    disk.fill_inodes();
+    let door = Door::of(&cluster);
+    let acknowledged = write_some(&door, 50);
+    check_there(&door, &acknowledged);
+    check_import(&cluster);
+    let pulled = registry.image("good");
+    kubectl.apply(&critical(&cluster, "late", e2e::BUSYBOX, SLEEPS));
+    kubectl.apply(&critical(&cluster, "pulls", &pulled, SLEEPS));
+    patiently(
+        "events that say why",
+        || {
+            kubectl
+                .run("get events --field-selector type=Warning -o jsonpath='{.items[*].message}'")
+                .stdout
+        },
+        |said| said.contains("No space left on device"),
+    );
+    let pressure = format!(
+        "get node {} -o jsonpath='{{.status.conditions[?(@.type==\"DiskPressure\")].status}}'",
+        cluster.node()
+    );
+    patiently(
+        "disk pressure",
+        || kubectl.run(&pressure).stdout,
+        |said| said == "True",
+    );
+    let alive = kubectl.run("exec stays -- echo alive");
+    assert!(alive.is_ok(), "{alive:#?}");
+    check_there(&door, &acknowledged);
+
+    disk.free();
+    kubectl.ok("wait --for=condition=Ready --timeout=90s pod/stays pod/late pod/pulls");
+    cluster.kill_server();
+    cluster.start_server();
+    check_there(&door, &acknowledged);
+    cluster.wait_for_node();
+    let restarts = "get pod stays -o jsonpath='{.status.containerStatuses[0].restartCount}'";
+    assert_eq!(kubectl.ok(restarts), "0");
+    kubectl.ok("delete pod stays late pulls --timeout=60s");
+    end_on(cluster, disk);
+}
+
+/// A pod of this node that must run whatever happens: the node neither refuses
+/// nor ends it for want of room.
+fn critical(cluster: &Cluster, name: &str, image: &str, script: &str) -> String {
+    e2e::pod(
+        name,
+        &format!(
+            "
+            priorityClassName: system-node-critical
+            nodeName: {}
+            containers:
+            - {{name: main, image: '{image}', command: [sh, -c, '{script}']}}
+            ",
+            cluster.node()
+        ),
+    )
+}
+
+/// Writes objects; those that were acknowledged. Others are refused in a way
+/// that says why.
+fn write_some(door: &Door, count: usize) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 0..count {
+        let name = format!("some-{number}");
+        let reply = door.ask("POST", CONFIG_MAPS, &config_map(&name, 64 << 10));
+        let reply = reply.expect("an answer");
+        match reply.code {
+            201 => acknowledged.push(name),
+            code => {
+                let message = reply.json()["message"].to_string();
+                assert_eq!(code, 500, "{message}");
+                assert!(message.contains("no space left"), "{message}");
+            }
+        }
+    }
+    acknowledged
+}
+
+/// An image does not come in, which is said and leaves nothing.
+fn check_import(cluster: &Cluster) {
+    let archive = cluster.beside("other.tar");
+    e2e::archive_program(
+        &archive,
+        "docker.io/library/other:1",
+        Path::new("/bin/busybox"),
+    );
+    let import = cluster.tiphys(&format!("image import {}", archive.display()));
+    assert!(!import.is_ok(), "{import:#?}");
+    assert!(
+        import.stderr.contains("No space left on device"),
+        "{import:#?}"
+    );
+    let ingest = cluster.data().join("agent/images/ingest");
+    let left: Vec<PathBuf> = names_in(&ingest).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Ends a cluster that lives on a small disk.
+fn end_on(mut cluster: Cluster, disk: SmallDisk) {
     cluster.stop_server();
     // A mount cannot be removed; what is in it can.
     let reset = cluster.tiphys("reset --purge");
@@ -169,159 +298,10 @@ fn check_there(door: &Door, names: &[String]) {
     }
 }
 
-fn config_map(name: &str, size: usize) -> String {
+/// A ConfigMap of so many bytes.
+pub fn config_map(name: &str, size: usize) -> String {
     let filler = "x".repeat(size);
     format!(
         r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"filler":"{filler}"}}}}"#
     )
-}
-
-/// A control plane with some objects, ended as a crash ends it.
-fn crashed() -> Cluster {
-    let mut cluster = Cluster::prepare(Options {
-        arguments: vec!["--disable-agent".into()],
-        without_images: true,
-    });
-    cluster.start_server();
-    let door = Door::of(&cluster);
-    for number in 0..40 {
-        let reply = door.ask(
-            "POST",
-            CONFIG_MAPS,
-            &config_map(&format!("c{number}"), 2000),
-        );
-        assert_eq!(reply.expect("an answer").code, 201);
-    }
-    cluster.kill_server();
-    cluster
-}
-
-pub fn a_damaged_log_is_refused() {
-    let cluster = crashed();
-    let segment = last_segment(&cluster);
-    let text = std::fs::read(&segment).expect("the segment");
-    let inner = position(&text, b"\"c20\"");
-    flip(&segment, inner);
-    let said = refusal(&cluster);
-    let name = segment.display().to_string();
-    assert!(said.contains(&name), "{said}");
-    assert!(said.contains("is damaged at offset"), "{said}");
-    let offset = said.split("at offset ").nth(1).unwrap_or_default();
-    let offset: String = offset.chars().take_while(char::is_ascii_digit).collect();
-    let offset: u64 = offset.parse().expect("an offset");
-    // The frame begins before the byte, and is one object long.
-    assert!(offset <= inner && inner - offset < 4096, "{said}");
-    // It has not been touched, so that a person can look at it.
-    flip(&segment, inner);
-    assert_eq!(std::fs::read(&segment).expect("the segment"), text);
-    end_well(cluster, 40);
-}
-
-pub fn a_torn_log_is_cut() {
-    let mut cluster = crashed();
-    let segment = last_segment(&cluster);
-    let text = std::fs::read(&segment).expect("the segment");
-    let end = text.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
-    // Half a frame that a crash might have left behind.
-    let mut file = OpenOptions::new().write(true).open(&segment).expect("open");
-    let torn = &text[position(&text, b"\"c30\"") as usize - 300..][..500];
-    file.seek(SeekFrom::Start(end.next_multiple_of(8) as u64))
-        .expect("seek");
-    file.write_all(torn).expect("write");
-    drop(file);
-    cluster.start_server();
-    let log = cluster.log();
-    assert!(log.contains("the log has a torn end"), "{log}");
-    cluster.stop_server();
-    end_well(cluster, 40);
-}
-
-pub fn unreadable_keys_are_refused() {
-    let cluster = crashed();
-    let tls = cluster.data().join("server/tls");
-    let mut files = Vec::new();
-    collect_files(&tls, &mut files);
-    assert!(files.len() >= 6, "{files:?}");
-    for path in files {
-        let good = std::fs::read(&path).expect("a file");
-        for bad in [&b"rubbish"[..], &good[..good.len() / 2], b""] {
-            std::fs::write(&path, bad).expect("damage a file");
-            let outcome = run(&cluster);
-            let name = path.display().to_string();
-            let why = outcome.text();
-            assert!(!outcome.is_ok() && why.contains(&name), "{name}: {why}");
-            assert_eq!(std::fs::read(&path).expect("a file"), bad, "{name}");
-        }
-        std::fs::write(&path, good).expect("mend a file");
-    }
-    end_well(cluster, 40);
-}
-
-/// What a start says that must fail.
-fn refusal(cluster: &Cluster) -> String {
-    let outcome = run(cluster);
-    assert!(!outcome.is_ok(), "the server started: {outcome:#?}");
-    outcome.text()
-}
-
-fn run(cluster: &Cluster) -> Outcome {
-    let mut timeout = std::process::Command::new("timeout");
-    let server = cluster.server_command();
-    timeout
-        .arg("20")
-        .arg(server.get_program())
-        .args(server.get_args());
-    Outcome::of(&mut timeout)
-}
-
-/// Starts a server again and looks for its objects.
-fn end_well(mut cluster: Cluster, count: usize) {
-    cluster.start_server();
-    let list = Door::of(&cluster)
-        .ask("GET", CONFIG_MAPS, "")
-        .expect("a list");
-    let list: Value = list.json();
-    let items = list["items"].as_array().expect("items");
-    let found = items.iter().filter(|item| {
-        let name = item["metadata"]["name"].as_str().unwrap_or_default();
-        name.starts_with('c')
-    });
-    assert_eq!(found.count(), count);
-    let left = cluster.end();
-    assert!(left.is_empty(), "left behind: {left:#?}");
-}
-
-fn last_segment(cluster: &Cluster) -> PathBuf {
-    let mut files = Vec::new();
-    collect_files(&cluster.data().join("server/db"), &mut files);
-    files.retain(|path| path.extension().is_some_and(|end| end == "log"));
-    files.sort();
-    files.pop().expect("a segment")
-}
-
-fn collect_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-        match entry.path() {
-            path if path.is_dir() => collect_files(&path, found),
-            path => found.push(path),
-        }
-    }
-}
-
-fn position(text: &[u8], part: &[u8]) -> u64 {
-    let mut windows = text.windows(part.len());
-    windows.position(|window| window == part).expect("the part") as u64
-}
-
-fn flip(path: &Path, at: u64) {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("open");
-    let mut byte = [0];
-    file.seek(SeekFrom::Start(at)).expect("seek");
-    file.read_exact(&mut byte).expect("read");
-    file.seek(SeekFrom::Start(at)).expect("seek");
-    file.write_all(&[byte[0] ^ 0x10]).expect("write");
 }

@@ -1,15 +1,13 @@
 //! Clients that send rubbish, too much, too slowly, nothing at all, or vanish.
 
-use crate::traces::Vitals;
-use crate::wire::{Door, Events, Wire};
-use e2e::{Cluster, Kubectl, Options, dose, patiently, until};
+use e2e::seed::Seeded;
+use e2e::wire::{Door, Events, Wire};
+use e2e::{Cluster, Kubectl, Options, Vitals, dose, patiently, until};
 use std::io::{Read as _, Write as _};
 use std::process::Child;
 use std::time::Duration;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
-/// Descriptors that come and go by themselves.
-const SOME: usize = 12;
 
 /// A control plane without a node.
 fn start() -> (Cluster, Door) {
@@ -33,41 +31,10 @@ fn end(cluster: Cluster) {
     assert!(left.is_empty(), "left behind: {left:#?}");
 }
 
-/// Waits until the server holds no more than before.
-#[track_caller]
-fn wait_for_descriptors(cluster: &Cluster, before: &Vitals) {
-    patiently(
-        &format!("no more descriptors than {}", before.descriptors),
-        || Vitals::of(cluster).descriptors,
-        |now| *now <= before.descriptors + SOME,
-    );
-}
-
-/// Numbers that look random and are the same each time (xorshift64*).
-struct Seeded(u64);
-
-impl Seeded {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn bytes(&mut self, bound: usize) -> Vec<u8> {
-        let length = self.below(bound) + 1;
-        (0..length).map(|_| self.next() as u8).collect()
-    }
-}
-
 pub fn rubbish_is_refused() {
     let (cluster, door) = start();
     let before = Vitals::of(&cluster);
-    let mut seeded = Seeded(0x5eed_0001);
+    let mut seeded = Seeded::new(0x5eed_0001);
     for _ in 0..100 {
         let mut socket = door.knock().expect("a connection");
         let mut bytes = seeded.bytes(2000);
@@ -99,7 +66,7 @@ pub fn rubbish_is_refused() {
         door.ask("GET", CONFIG_MAPS, "").expect("an answer").code,
         200
     );
-    wait_for_descriptors(&cluster, &before);
+    before.wait_for(&cluster);
     end(cluster);
 }
 
@@ -136,7 +103,7 @@ fn mutated(seeded: &mut Seeded) -> Vec<u8> {
     for _ in 0..=seeded.below(4) {
         let at = seeded.below(bytes.len());
         match seeded.below(3) {
-            0 => bytes[at] = seeded.next() as u8,
+            0 => bytes[at] = seeded.number() as u8,
             1 => drop(bytes.remove(at)),
             _ => {
                 let more = seeded.bytes(6);
@@ -190,7 +157,7 @@ pub fn too_much_is_refused() {
     let name = "n".repeat(100_000);
     let reply = door.ask("GET", &format!("{CONFIG_MAPS}/{name}"), "");
     assert!(reply.is_err() || reply.is_ok_and(|reply| (400..500).contains(&reply.code)));
-    wait_for_descriptors(&cluster, &before);
+    before.wait_for(&cluster);
     let after = Vitals::of(&cluster);
     let grown = after.memory_kib.saturating_sub(before.memory_kib);
     assert!(grown < 64 << 10, "{grown} KiB more than before");
@@ -235,7 +202,7 @@ pub fn slow_clients_are_let_go() {
         let said = socket.read(&mut buffer);
         assert!(matches!(said, Ok(0)), "the server waits for ever: {said:?}");
     }
-    wait_for_descriptors(&cluster, &before);
+    before.wait_for(&cluster);
     end(cluster);
 }
 
@@ -256,11 +223,11 @@ pub fn idle_watches_cost_little() {
         .expect("an answer");
     assert_eq!(created.code, 201);
     for events in &mut watches {
-        let event = events.next().expect("an event").expect("an event");
+        let event = events.event().expect("an event").expect("an event");
         assert_eq!(event["object"]["metadata"]["name"], "seen");
     }
     drop(watches);
-    wait_for_descriptors(&cluster, &before);
+    before.wait_for(&cluster);
     end(cluster);
 }
 
@@ -296,7 +263,7 @@ pub fn a_deaf_watcher_harms_nobody() {
     };
     let mut heard = 0;
     while heard < WRITES {
-        let event = hearing.next().expect("an event").expect("an event");
+        let event = hearing.event().expect("an event").expect("an event");
         heard += usize::from(event["object"]["metadata"]["name"] == "large");
     }
     writer.join().expect("the writer");
@@ -305,7 +272,7 @@ pub fn a_deaf_watcher_harms_nobody() {
     assert!(grown < 256 << 10, "the deaf cost {grown} KiB");
     drop(deaf);
     drop(hearing);
-    wait_for_descriptors(&cluster, &before);
+    before.wait_for(&cluster);
     end(cluster);
 }
 
@@ -352,7 +319,7 @@ pub fn vanished_clients_leave_nothing() {
         client.kill().expect("kill a client");
         client.wait().expect("wait for a client");
     }
-    wait_for_descriptors(&cluster, &before);
+    before.wait_for(&cluster);
     // What reads its input ends with it; the loop ends when it writes to nobody.
     patiently(
         "no more processes than before",

@@ -1,8 +1,7 @@
 //! What a cluster does when nobody asks anything of it.
 
-use crate::traces::Vitals;
-use crate::wire::Door;
-use e2e::{Cluster, Options, dose};
+use e2e::wire::Door;
+use e2e::{Cluster, Options, Vitals, dose};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub fn an_idle_cluster_rests() {
         events
             .set_patience(Duration::from_millis(200))
             .expect("patience");
-        while let Ok(Some(event)) = events.next() {
+        while let Ok(Some(event)) = events.event() {
             let name = event["object"]["metadata"]["name"]
                 .as_str()
                 .unwrap_or_default();

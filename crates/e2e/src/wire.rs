@@ -1,9 +1,9 @@
 //! A client that is nothing but a socket: what it sends is what the test says,
 //! and it can stop, lie or vanish at any byte.
 
+use crate::Cluster;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use e2e::Cluster;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -34,6 +34,9 @@ pub struct Reply {
     /// The body.
     pub body: Vec<u8>,
 }
+
+/// A body that comes in pieces.
+pub struct Pieces(Wire);
 
 /// The events of a watch.
 pub struct Events {
@@ -100,13 +103,19 @@ impl Door {
 
     /// A watch; an answer other than 200 is an error.
     pub fn watch(&self, path: &str) -> io::Result<Events> {
+        let wire = self.read(path)?.0;
+        Ok(Events {
+            wire,
+            line: Vec::new(),
+        })
+    }
+
+    /// An answer that comes in pieces; one other than 200 is an error.
+    pub fn read(&self, path: &str) -> io::Result<Pieces> {
         let mut wire = self.enter()?;
         wire.send_head("GET", path, 0)?;
         match wire.read_head()? {
-            (200, _) => Ok(Events {
-                wire,
-                line: Vec::new(),
-            }),
+            (200, _) => Ok(Pieces(wire)),
             (code, _) => Err(Error::other(format!("{code}"))),
         }
     }
@@ -219,9 +228,26 @@ impl Wire {
     }
 }
 
+impl Pieces {
+    /// The next piece; nothing when the body has ended as it should.
+    pub fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut piece = Vec::new();
+        let more = self.0.read_chunk(&mut piece)?;
+        Ok(more.then_some(piece))
+    }
+
+    /// All pieces, however long the first one takes.
+    pub fn whole(mut self) -> io::Result<Vec<u8>> {
+        self.0.0.get_ref().sock.set_read_timeout(None)?;
+        let mut whole = Vec::new();
+        while self.0.read_chunk(&mut whole)? {}
+        Ok(whole)
+    }
+}
+
 impl Events {
     /// The next event; nothing when the watch has ended as it should.
-    pub fn next(&mut self) -> io::Result<Option<Value>> {
+    pub fn event(&mut self) -> io::Result<Option<Value>> {
         loop {
             if let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
                 let rest = self.line.split_off(end + 1);

@@ -3,14 +3,15 @@
 use crate::wire::Door;
 use std::io::{Error, Result};
 
-/// Runs a command in a pod and returns what it prints.
+/// Runs a command in the container `main` of a pod and returns what it prints.
 pub fn run(door: &Door, namespace: &str, pod: &str, command: &[&str]) -> Result<String> {
     let words: String = command
         .iter()
         .map(|word| format!("&command={word}"))
         .collect();
-    let path =
-        format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec?stdout=true&stderr=true{words}");
+    let path = format!(
+        "/api/v1/namespaces/{namespace}/pods/{pod}/exec?container=main&stdout=true&stderr=true{words}"
+    );
     let mut wire = door.enter()?;
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: trouble\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dHJvdWJsZXRyb3VibGUhIQ==\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
