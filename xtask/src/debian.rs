@@ -13,6 +13,25 @@ pub const EXAMPLE: &[Needed] = &[
     ("/usr/sbin/nginx", "nginx-light"),
 ];
 
+/// What the tests talk to, or make images from.
+pub const TESTS: &[Needed] = &[
+    ("/bin/busybox", "busybox-static"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/dig", "dnsutils"),
+    ("/usr/bin/docker-registry", "docker-registry"),
+    ("/usr/bin/etcd", "etcd-server"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/python3", "python3"),
+    ("/usr/bin/skopeo", "skopeo"),
+    ("/usr/bin/socat", "socat"),
+    ("/usr/sbin/ip", "iproute2"),
+    ("/usr/sbin/nft", "nftables"),
+    ("/usr/sbin/nginx", "nginx-light"),
+    ("/usr/share/doc/ca-certificates", "ca-certificates"),
+    ("/usr/share/doc/libfaketime", "libfaketime"),
+    ("/usr/share/doc/python3-venv", "python3-venv"),
+];
+
 /// Makes sure that files are there; installs their packages when that is possible.
 pub fn ensure(needed: &[Needed]) -> Result<()> {
     let missing: Vec<&str> = needed

@@ -44,10 +44,10 @@ fn run(root: &Path, args: &[String]) -> Result<()> {
     }
 }
 
-/// The root of the workspace.
+/// The root of the workspace: of the checkout from which cargo runs this, which
+/// need not be the one that it was built in.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
-        .to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    here.parent().unwrap_or(Path::new(".")).to_path_buf()
 }

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(13 * 60);
 /// Runs all tests, or those that a filter names.
 pub fn run(root: &Path, filter: &[String]) -> Result<()> {
     crate::codegen::run(root, true)?;
-    crate::debian::ensure(crate::debian::EXAMPLE)?;
+    crate::debian::ensure(crate::debian::TESTS)?;
     crate::debian::kubectl()?;
     build(root)?;
     let failed = cargo_test(root, &["--workspace", "--no-fail-fast"], filter)?;

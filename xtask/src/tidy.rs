@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates from the ground up: each may depend on those before it only.
-const LAYERS: [&str; 31] = [
+const LAYERS: [&str; 32] = [
     "meta",
     "stdx",
     "trust",
     "spdy",
+    "streams",
     "api",
     "codec",
     "store",
