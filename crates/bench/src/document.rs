@@ -28,7 +28,8 @@ kind. *Today* is the median of several runs, with the smallest and the largest.
 Client and server share the cores, so throughput has a companion: the processor
 time of the server for each operation. *Load* is the machine's load average
 before and after a line was measured: above the number of cores, something else
-was running, and the figure says little.
+was running, and the figure says little. Machines of one kind differ by a
+factor of two: the ceilings in the last lines say how fast this one was.
 
 ";
 
