@@ -38,27 +38,8 @@ fn main() -> Result<()> {
 
 /// Where the newest API version's types are, as cargo knows it.
 fn sources() -> Result<PathBuf> {
-    let manifest = std::env::var("CARGO_MANIFEST_DIR")?;
-    let output = Command::new(std::env::var("CARGO")?)
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--offline",
-            "--filter-platform",
-        ])
-        .arg(std::env::var("TARGET")?)
-        .arg("--manifest-path")
-        .arg(Path::new(&manifest).join("Cargo.toml"))
-        .output()?;
-    if !output.status.success() {
-        return Err(format!(
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-        .into());
-    }
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    // On a new machine cargo has fetched what it builds and not all that it knows of.
+    let metadata = metadata(&["--offline"]).or_else(|_| metadata(&[]))?;
     let packages = metadata["packages"].as_array().ok_or("no packages")?;
     let found = packages
         .iter()
@@ -67,6 +48,21 @@ fn sources() -> Result<PathBuf> {
     let manifest = found["manifest_path"].as_str().ok_or("no manifest path")?;
     let root = Path::new(manifest).parent().ok_or("no folder")?.join("src");
     Ok(root.join("v1_37"))
+}
+
+fn metadata(arguments: &[&str]) -> Result<serde_json::Value> {
+    let manifest = std::env::var("CARGO_MANIFEST_DIR")?;
+    let output = Command::new(std::env::var("CARGO")?)
+        .args(["metadata", "--format-version", "1", "--filter-platform"])
+        .arg(std::env::var("TARGET")?)
+        .arg("--manifest-path")
+        .arg(Path::new(&manifest).join("Cargo.toml"))
+        .args(arguments)
+        .output()?;
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout)?),
+        false => Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)).into()),
+    }
 }
 
 fn walk(folder: &Path, types: &mut BTreeMap<String, Described>) -> Result<()> {
