@@ -2,6 +2,7 @@
 //! pkg/controller/endpoint/endpoints_controller.go.
 
 mod plan;
+mod unseen;
 
 use crate::context::{Context, enqueue_changed};
 use crate::rule::EVENTS;
@@ -9,10 +10,11 @@ use crate::services::{self, TriggerTimes};
 use crate::{Controller, Rule};
 use client::events::{Recorder, WARNING};
 use client::{Api, DeleteOptions, Error};
-use informer::{Action, BoxError, ObjectKey, Reconcile, Store, Workers};
+use informer::{Action, BoxError, Cached, ObjectKey, Reconcile, Store, Workers};
 use std::sync::Arc;
 use typed::Typed;
 use typed::api::core::v1::{Endpoints, Pod, Service};
+use unseen::Unseen;
 
 pub(crate) const CONTROLLER: Controller = Controller {
     name: "endpoints-controller",
@@ -37,10 +39,12 @@ fn start(context: &Context) {
     let queue = context.queue();
     enqueue_changed(&services, &queue);
     services::enqueue_services_of(&pods, services.store(), &queue);
-    let on_deletion = queue.clone();
+    let unseen = Arc::new(Unseen::default());
+    let (shown, on_change) = (Arc::clone(&unseen), queue.clone());
     endpoints.on_change(move |change| {
-        if change.is_removal() {
-            on_deletion.add(ObjectKey::of(&**change.object()));
+        let key = ObjectKey::of(&**change.object());
+        if change.is_removal() | shown.end_wait(&key) {
+            on_change.add(key);
         }
     });
     let controller = Arc::new(Controlled {
@@ -50,6 +54,7 @@ fn start(context: &Context) {
         api: context.client.api(),
         recorder: context.recorder("endpoint-controller"),
         triggers: TriggerTimes::default(),
+        unseen,
     });
     let synced = async move {
         services.synced().await;
@@ -66,6 +71,7 @@ struct Controlled {
     api: Api<Endpoints>,
     recorder: Recorder,
     triggers: TriggerTimes,
+    unseen: Arc<Unseen>,
 }
 
 #[async_trait::async_trait]
@@ -73,6 +79,7 @@ impl Reconcile<ObjectKey> for Controlled {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, BoxError> {
         let Some(service) = self.services.by_key(key) else {
             self.triggers.forget(key);
+            self.unseen.forget(key);
             self.delete(key).await?;
             return Ok(Action::Done);
         };
@@ -84,15 +91,38 @@ impl Reconcile<ObjectKey> for Controlled {
         let trigger = self
             .triggers
             .oldest_change(&service, pods.iter().map(|pod| &**pod));
+        self.unseen.wait(key);
         let current = self.endpoints.by_key(key);
-        if let Some(endpoints) = plan::plan(&service, &pods, current.as_deref(), trigger) {
-            self.write(&service, &endpoints, current.is_none()).await?;
+        if self.is_stale(key, current.as_deref()).await? {
+            return Ok(Action::Done);
+        }
+        match plan::plan(&service, &pods, current.as_deref(), trigger) {
+            Some(endpoints) => self.write(&service, &endpoints, current.is_none()).await?,
+            None => {
+                self.unseen.end_wait(key);
+            }
         }
         Ok(Action::Done)
     }
 }
 
 impl Controlled {
+    /// Whether the cache has not shown yet what was written; it will, and then the Service is
+    /// looked at again. What came and went while no watch was open will never be shown: the API
+    /// server knows.
+    async fn is_stale(&self, key: &ObjectKey, current: Option<&Endpoints>) -> Result<bool, Error> {
+        let version = current.map_or("", |endpoints| endpoints.resource_version());
+        let is_stale = self.unseen.is_stale(key, version);
+        if !is_stale || current.is_some() {
+            return Ok(is_stale);
+        }
+        match self.api.namespace(&key.namespace).get(&key.name).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn write(
         &self,
         service: &Service,
@@ -104,12 +134,22 @@ impl Controlled {
         } else {
             self.api.replace(endpoints).await
         };
-        let Err(error) = written else { return Ok(()) };
+        let key = service.object_key();
+        let error = match written {
+            Ok(written) => {
+                // What changes nothing leaves the version as it was, and is not shown.
+                let version = endpoints.resource_version();
+                if written.resource_version() != version {
+                    self.unseen.note_replaced(&key, version);
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
         // Nothing can be created there any more.
         if is_new && error.is_namespace_terminating() {
             return Ok(());
         }
-        let key = service.key();
         let (reason, message) = if is_new {
             (
                 "FailedToCreateEndpoint",
