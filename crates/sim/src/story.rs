@@ -158,9 +158,13 @@ impl Story {
         troubles.shutdown(Duration::from_secs(1)).await;
     }
 
-    /// Nothing goes wrong any more.
+    /// Nothing goes wrong any more, and what users asked for last has arrived.
     async fn heal(&self) {
         self.network.heal();
+        self.world
+            .clock
+            .sleep(2 * self.world.scenario.odds.delay_max)
+            .await;
         self.host.set_faults(Faults::default());
         if self.host.running().is_none() {
             self.host.start().await;

@@ -46,15 +46,16 @@ impl Invariant for Budgets {
 }
 
 /// An eviction that came to nothing is forgotten after two minutes; until then there is
-/// something left to write.
+/// something left to write. Pods that have ended keep the mark.
 fn check_condition(place: &Place, pod: &Object) -> Result<(), String> {
-    let is_said = pod
-        .items("/status/conditions")
-        .iter()
-        .any(|condition| condition["type"] == "DisruptionTarget" && condition["status"] == "True");
-    match is_said && !pod.is_deleting() {
-        true => Err(format!("{place} is still said to be disrupted")),
-        false => Ok(()),
+    let is_said = |condition: &&Value| {
+        condition["type"] == "DisruptionTarget" && condition["status"] == "True"
+    };
+    match pod.items("/status/conditions").iter().find(is_said) {
+        Some(mark) if !pod.is_deleting() && !is_finished(pod) => {
+            Err(format!("{place} is still said to be disrupted: {mark}"))
+        }
+        _ => Ok(()),
     }
 }
 
