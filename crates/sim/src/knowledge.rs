@@ -33,7 +33,7 @@ impl Knowledge {
         };
         let text = |key: &str| value["metadata"][key].as_str().unwrap_or_default();
         let place = Place::new(kind, text("namespace"), text("name"));
-        let told = self.told.entry(place).or_default();
+        let told = self.told.entry(place).or_insert_with(unknown);
         told.push_back((now, (!gone).then(|| Arc::new(value))));
         forget(told, now);
     }
@@ -51,13 +51,24 @@ impl Knowledge {
 
     /// All states of an object on which a controller may act now.
     pub fn of(&self, place: &Place, now: Instant) -> Vec<Arc<Value>> {
-        let Some(told) = self.told.get(place) else {
-            return Vec::new();
-        };
-        let mut told = told.clone();
-        forget(&mut told, now);
-        told.into_iter().filter_map(|(_, value)| value).collect()
+        self.states(place, now).into_iter().flatten().collect()
     }
+
+    /// Whether a controller may act now as if the object were not there.
+    pub fn may_miss(&self, place: &Place, now: Instant) -> bool {
+        self.states(place, now).iter().any(Option::is_none)
+    }
+
+    fn states(&self, place: &Place, now: Instant) -> Vec<Option<Arc<Value>>> {
+        let mut told = self.told.get(place).cloned().unwrap_or_else(unknown);
+        forget(&mut told, now);
+        told.into_iter().map(|(_, value)| value).collect()
+    }
+}
+
+/// What is told of something before anything is.
+fn unknown() -> VecDeque<(Instant, Option<Arc<Value>>)> {
+    VecDeque::from([(Instant::ORIGIN, None)])
 }
 
 /// Drops what was replaced so long ago that nobody acts on it any more.

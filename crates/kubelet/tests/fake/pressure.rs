@@ -108,10 +108,10 @@ async fn unused_images_go_before_pods() {
     };
     *node.images.stored.lock().unwrap() = vec![image("used", true), image("idle", false)];
     // The collector knows them for long enough by then.
-    node.clock.sleep(std::time::Duration::from_secs(900)).await;
+    node.clock.sleep(std::time::Duration::from_secs(910)).await;
     node.machine
         .disk_available
-        .store(9 * GIB, Ordering::Relaxed);
+        .store(4 * GIB, Ordering::Relaxed);
     node.until_true("the idle image goes", || {
         let left = node.images.stored.lock().unwrap();
         left.iter().map(|image| image.id.as_str()).eq(["used"])

@@ -109,9 +109,12 @@ fn check_surge(
     Ok(())
 }
 
-/// The size of a set that its controller counts with at least: nothing if it was
-/// not told of the set.
+/// The size of a set that its controller counts with at least: nothing if it may not
+/// know of the set.
 fn known_size(view: &View<'_>, place: &Place, set: &Object) -> i64 {
+    if view.knowledge.may_miss(place, view.now) {
+        return 0;
+    }
     let told = view.knowledge.of(place, view.now);
     let told = told
         .iter()
@@ -141,7 +144,10 @@ fn check_available(
             .iter()
             .map(|told| told["status"]["availableReplicas"].as_i64().unwrap_or(0));
         let most = available.clone().max().unwrap_or(0);
-        let least = available.min().unwrap_or(0);
+        let least = match view.knowledge.may_miss(place, view.now) {
+            true => 0,
+            false => available.min().unwrap_or(0),
+        };
         let size = other.number("/spec/replicas");
         parts.push(format!(
             "{} {size}, {least} to {most} available",
