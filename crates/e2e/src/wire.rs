@@ -82,6 +82,8 @@ impl Door {
         let socket = TcpStream::connect_timeout(&self.address, PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
+        // A head and a body are sent one after the other.
+        socket.set_nodelay(true)?;
         Ok(socket)
     }
 
