@@ -15,6 +15,8 @@ use std::time::Duration;
 use stdx::{CancellationToken, Clock, Importance, Supervisor, Timestamp};
 use store::disk::Faults;
 
+/// How long what was asked for may be under way, or wait for a slow disk.
+const ARRIVAL: Duration = Duration::from_secs(15);
 /// How long it may take until everything is at rest.
 const REST_MAX: Duration = Duration::from_secs(45 * 60);
 /// How long nothing happens when everything is at rest.
@@ -161,10 +163,6 @@ impl Story {
     /// Nothing goes wrong any more, and what users asked for last has arrived.
     async fn heal(&self) {
         self.network.heal();
-        self.world
-            .clock
-            .sleep(2 * self.world.scenario.odds.delay_max)
-            .await;
         self.host.set_faults(Faults::default());
         if self.host.running().is_none() {
             self.host.start().await;
@@ -172,6 +170,7 @@ impl Story {
         }
         self.control.start();
         self.nodes.iter().for_each(Node::start);
+        self.world.clock.sleep(ARRIVAL).await;
     }
 
     /// Waits until everything is as it has to be and nothing happens any more.

@@ -45,6 +45,8 @@ struct Stream {
     /// How many changes of the kind are dealt with; none while it still tells
     /// what there is.
     position: Option<usize>,
+    /// After which revision it began. A client may know of it before the history does.
+    after: u64,
     initial: BTreeMap<Place, u64>,
     waiting: VecDeque<Said>,
     last: u64,
@@ -78,6 +80,7 @@ impl Taps {
             who,
             selection,
             position,
+            after: after.unwrap_or(0),
             initial: BTreeMap::new(),
             waiting: VecDeque::new(),
             last: after.unwrap_or(0),
@@ -173,8 +176,8 @@ impl Stream {
             };
             outcome.map_err(|why| {
                 format!(
-                    "the watch of {} on {} broke its promise: {why}",
-                    self.who, self.selection.kind
+                    "the watch of {} on {} after {} broke its promise: {why}",
+                    self.who, self.selection.kind, self.after
                 )
             })?;
             self.last = self.last.max(said.revision);
@@ -225,7 +228,8 @@ impl Stream {
                 break;
             }
             position += 1;
-            let Some(expected) = self.selection.meaning(change) else {
+            let meaning = self.selection.meaning(change);
+            let Some(expected) = meaning.filter(|_| change.revision > self.after) else {
                 continue;
             };
             if (expected, &*change.place, change.revision)
@@ -264,6 +268,7 @@ impl Stream {
             ));
         };
         let changes = history.changes(&self.selection.kind).iter().skip(position);
+        let changes = changes.filter(|change| change.revision > self.after);
         let mut missed = changes.filter(|change| self.selection.meaning(change).is_some());
         match missed.next() {
             Some(change) => Err(format!(

@@ -10,6 +10,7 @@ mod tests;
 pub(crate) mod tracker;
 
 use crate::context::{Context, enqueue_changed};
+use crate::nodes::node_values;
 use crate::rule::EVENTS;
 use crate::services::{self, HEADLESS, TriggerTimes};
 use crate::{Controller, Rule};
@@ -64,6 +65,8 @@ fn start(context: &Context) {
     enqueue_changed(&services, &queue);
     services::enqueue_services_of(&pods, services.store(), &queue);
     watch_slices(&slices, MANAGER, &queue, &tracker);
+    let pods_by_node = pods.index("node", node_values);
+    watch_nodes(&nodes, pods_by_node, services.store(), &queue);
     let controller = Arc::new(EndpointSlices {
         services: services.store(),
         pods: pods.store(),
@@ -101,6 +104,28 @@ struct NodeMissing {
     pod: String,
     service: ObjectKey,
     node: String,
+}
+
+/// Pods on a node that was not there were left out; upstream looks at them again when they change.
+fn watch_nodes(
+    nodes: &Informer<Node>,
+    pods: Index<Pod>,
+    services: Store<Service>,
+    queue: &Queue<ObjectKey>,
+) {
+    let queue = queue.clone();
+    nodes.on_change(move |change: &Change<Node>| {
+        if change.old.is_some() {
+            return;
+        }
+        for pod in pods.get(change.object().name()) {
+            let mut services = services.namespace(pod.namespace());
+            services.retain(|service| services::selects(service, &pod));
+            services
+                .iter()
+                .for_each(|service| queue.add(ObjectKey::of(&**service)));
+        }
+    });
 }
 
 /// A slice that changed otherwise than we left it has its Service looked at.

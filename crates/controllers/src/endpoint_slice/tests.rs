@@ -235,6 +235,21 @@ async fn what_others_change_is_put_right() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_of_a_node_that_returns_are_told_of() {
+    let cluster = cluster();
+    let node = cluster.api.get("nodes", "", "node").unwrap();
+    cluster.api.remove("nodes", "", "node");
+    service(&cluster, json!({}));
+    pod(&cluster, "one", "10.42.0.5", true);
+    // Nobody tries for so long.
+    cluster.pass(3600).await;
+    assert_eq!(slices(&cluster), Vec::<String>::new());
+    cluster.api.create("nodes", node);
+    cluster.settle().await;
+    assert_eq!(slices(&cluster), ["10.42.0.5:8080 ready serving -"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn endpoints_are_grouped_by_ports_and_readiness() {
     let cluster = cluster();
     service(&cluster, json!({}));

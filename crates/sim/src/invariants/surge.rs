@@ -1,6 +1,7 @@
 //! While a deployment rolls, its sets together never grow beyond what it allows,
-//! and no old set shrinks below what has to stay available: held against what the
-//! controller was told, as it cannot know more.
+//! and no old set shrinks below what has to stay available, unless the deployment
+//! itself shall be smaller: held against what the controller was told, as it cannot
+//! know more.
 
 use super::{Invariant, View, fence};
 use crate::history::{Change, Object, Place, Step};
@@ -35,12 +36,24 @@ impl Invariant for Surge {
             if after > before {
                 check_surge(view, change, new, &versions)?;
             }
-            if after < before {
+            if after < before && !is_scaled(change) {
                 check_available(view, change, new, before, &versions)?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether a set shrinks because its deployment shall be smaller: then each set gives its part,
+/// whatever of it is available.
+fn is_scaled(change: &Change) -> bool {
+    let noted = |set: &Object| {
+        let note = set.at("/metadata/annotations/deployment.kubernetes.io~1desired-replicas");
+        note.as_str().and_then(|number| number.parse::<i64>().ok())
+    };
+    let before = change.old.as_ref().and_then(|old| noted(old));
+    let after = change.new.as_ref().and_then(|new| noted(new));
+    before > after
 }
 
 /// The versions of a set's deployment on which the controller may act.
