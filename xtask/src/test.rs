@@ -4,6 +4,7 @@
 //! small or busy machine a whole cluster can miss a deadline that has nothing
 //! to do with it. What then passes is named as unsteady; what fails again has
 //! failed. No target runs for ever: one that hangs is ended and has failed.
+//! Then the simulation runs many seeds, optimised, as that is what takes long.
 
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
@@ -15,6 +16,8 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(100);
 /// What one target may take; those that start clusters give up before.
 const LIMIT: Duration = Duration::from_secs(13 * 60);
+/// The first of the simulation's seeds, and how many there are.
+const SEEDS: (u32, u32) = (6001, 2000);
 
 /// Runs all tests, or those that a filter names.
 pub fn run(root: &Path, filter: &[String]) -> Result<()> {
@@ -39,10 +42,26 @@ pub fn run(root: &Path, filter: &[String]) -> Result<()> {
     if !unsteady.is_empty() {
         eprintln!("unsteady, passed when run alone: {}", unsteady.join("; "));
     }
+    if filter.is_empty() && !simulate(root)? {
+        broken.push("the simulation");
+    }
     match broken.is_empty() {
         true => Ok(()),
         false => bail!("these failed: {}", broken.join("; ")),
     }
+}
+
+/// Whether everything holds under many seeds of the simulation; each that fails is named with the
+/// command that replays it.
+fn simulate(root: &Path) -> Result<bool> {
+    let (from, count) = SEEDS;
+    let status = Command::new(env!("CARGO"))
+        .current_dir(root)
+        .args(["run", "--release", "-p", "sim", "--"])
+        .args(["--from", &from.to_string(), "--seeds", &count.to_string()])
+        .status()
+        .context("run the simulation")?;
+    Ok(status.success())
 }
 
 /// The binary that whole-cluster tests start, built with the features of the
