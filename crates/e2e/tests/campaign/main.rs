@@ -27,9 +27,9 @@ fn main() -> ExitCode {
     suite(&[], &[("processes_die_at_random", processes_die_at_random)])
 }
 
-/// Acts of a campaign; one takes about twenty seconds.
+/// Acts of a campaign; one takes about fifteen seconds.
 const ACTS: usize = 2;
-const ACTS_OF_AN_HOUR: usize = 180;
+const ACTS_OF_AN_HOUR: usize = 240;
 /// The longest pause between two deeds, in milliseconds.
 const PAUSE_MS: usize = 800;
 const PACE: Pace = Pace {
