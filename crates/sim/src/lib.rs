@@ -37,6 +37,7 @@ mod trace;
 mod workload;
 mod world;
 
+pub use anybody::{Anybody, Lifecycle};
 pub use campaign::{Campaign, Outcome};
 pub use scenario::{Odds, Scenario, Trouble};
 pub use story::{Report, run, run_scenario};

@@ -2,17 +2,16 @@
 //! and kubelet would. Everybody may do everything: who may do what is tested elsewhere.
 
 use ::controllers::{Manager, Options};
-use admission::{Chain, Operation, Plugin, View};
-use apiserver::{Answer, Inbound, KubeletAddress, Kubelets, Server, TokenClaims, TokenIssuer};
-use async_trait::async_trait;
-use auth::{Attributes, Authenticator, Authorizer, Credentials, Decision, Rejected, Rules, User};
-use client::{Client, EventType, Gvr, ListOptions, Patch, Transport, TransportError, WatchEvent};
-use futures::StreamExt as _;
-use meta::Status;
+use admission::Chain;
+use apiserver::Server;
+use auth::User;
+use client::{Client, Gvr, ListOptions, Patch};
+use loopback::Loopback;
 use meta::schema::Ref;
+use registry::Registry;
 use registry::hooks::Hooks;
-use registry::{Notice, NoticeKind, Registry};
 use serde_json::{Value, json};
+use sim::{Anybody, Lifecycle};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, Importance, Rng, Supervisor};
@@ -23,137 +22,6 @@ pub struct Cluster {
     pub client: Client,
     pub clock: Clock,
     supervisor: Supervisor,
-}
-
-struct Anybody;
-
-#[async_trait]
-impl Authenticator for Anybody {
-    async fn authenticate(&self, _: &Credentials<'_>) -> Result<Option<User>, Rejected> {
-        Ok(Some(User::new(
-            "tester",
-            &["system:masters", "system:authenticated"],
-        )))
-    }
-}
-
-impl Authorizer for Anybody {
-    fn authorize(&self, _: &Attributes<'_>) -> Decision {
-        Decision::Allow(String::new())
-    }
-    fn rules(&self, _: &User, _: &str) -> Rules {
-        Rules::default()
-    }
-}
-
-impl TokenIssuer for Anybody {
-    fn issue(&self, _: &TokenClaims) -> Result<(String, i64), Status> {
-        Err(Status::internal("no tokens here"))
-    }
-    fn default_audiences(&self) -> Vec<String> {
-        Vec::new()
-    }
-    fn jwks(&self) -> String {
-        String::new()
-    }
-    fn discovery_document(&self) -> String {
-        String::new()
-    }
-}
-
-#[async_trait]
-impl Kubelets for Anybody {
-    async fn forward(
-        &self,
-        _: &KubeletAddress,
-        _: &str,
-        _: apiserver::Request,
-    ) -> Result<Answer, Status> {
-        Err(Status::internal("no kubelets here"))
-    }
-}
-
-/// Refuses what is new in a namespace that shall go, as the plugin NamespaceLifecycle does.
-struct Lifecycle;
-
-#[async_trait]
-impl Plugin for Lifecycle {
-    fn name(&self) -> &'static str {
-        "NamespaceLifecycle"
-    }
-
-    async fn validate(
-        &self,
-        request: &admission::Request<'_>,
-        _: &meta::Value,
-        _: Option<&meta::Value>,
-        view: &dyn View,
-        _: &mut Vec<String>,
-    ) -> Result<(), Status> {
-        if request.operation != Operation::Create || request.namespace.is_empty() {
-            return Ok(());
-        }
-        let namespace = view.get("", "namespaces", "", request.namespace).await?;
-        if namespace
-            .is_some_and(|namespace| namespace.str_at(&["status", "phase"]) != "Terminating")
-        {
-            return Ok(());
-        }
-        let resource = meta::GroupResource::new(request.group, request.resource);
-        let refusal =
-            Status::forbidden(&resource, request.name, "the namespace is being terminated");
-        Err(refusal.cause(
-            "NamespaceTerminating",
-            "it is being terminated",
-            "metadata.namespace",
-        ))
-    }
-}
-
-struct InProcess(Arc<Server>, User);
-
-#[async_trait]
-impl Transport for InProcess {
-    async fn call(&self, request: client::Request) -> Result<client::Response, TransportError> {
-        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-        let inbound = Inbound {
-            method: request.method,
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: request.headers,
-            body: request.body,
-            user: Some(self.1.clone()),
-            ..Inbound::default()
-        };
-        let answer = self.0.handle(inbound).await;
-        let body = match answer.body {
-            apiserver::Body::Full(bytes) => client::Body::Full(bytes),
-            apiserver::Body::Pieces(pieces) => client::Body::Stream(pieces.map(Ok).boxed()),
-            apiserver::Body::Notices(notices) => {
-                client::Body::Events(notices.map(|notice| Ok(event(notice))).boxed())
-            }
-            apiserver::Body::Foreign(_) => return Err(TransportError::Closed),
-        };
-        Ok(client::Response {
-            status: answer.status,
-            headers: answer.headers,
-            body,
-        })
-    }
-}
-
-fn event(notice: Notice) -> WatchEvent {
-    let kind = match notice.kind {
-        NoticeKind::Added => EventType::Added,
-        NoticeKind::Modified => EventType::Modified,
-        NoticeKind::Deleted => EventType::Deleted,
-        NoticeKind::Bookmark => EventType::Bookmark,
-        NoticeKind::Error => EventType::Error,
-    };
-    WatchEvent {
-        kind,
-        object: notice.object,
-    }
 }
 
 /// An API server over a store in memory.
@@ -190,7 +58,7 @@ impl Cluster {
         let server = server(&clock, &supervisor).await;
         let clients = move |name: &str| {
             let user = User::new(name, &["system:masters", "system:authenticated"]);
-            Client::new(Arc::new(InProcess(Arc::clone(&server), user)))
+            Client::new(Arc::new(Loopback::new(Arc::clone(&server), user)))
         };
         let client = clients("tester");
         let manager = Manager {

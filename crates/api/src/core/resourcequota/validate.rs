@@ -1,33 +1,10 @@
 //! What a ResourceQuota may hold. Follows ValidateResourceQuota in
 //! pkg/apis/core/validation/validation.go.
 
-use crate::core::pod::spec::{validate_any_resource_name, validate_quantity};
+use crate::core::pod::spec::{is_standard, validate_any_resource_name, validate_quantity};
 use crate::metadata::same;
 use meta::{Errors, Field, FieldError, Value};
 use std::collections::BTreeSet;
-
-/// What quotas know by a plain name, besides huge pages.
-const STANDARD: &[&str] = &[
-    "configmaps",
-    "cpu",
-    "ephemeral-storage",
-    "limits.cpu",
-    "limits.ephemeral-storage",
-    "limits.memory",
-    "memory",
-    "persistentvolumeclaims",
-    "pods",
-    "replicationcontrollers",
-    "requests.cpu",
-    "requests.ephemeral-storage",
-    "requests.memory",
-    "requests.storage",
-    "resourcequotas",
-    "secrets",
-    "services",
-    "services.loadbalancers",
-    "services.nodeports",
-];
 
 /// What scopes of pods can be combined with.
 const OF_PODS: &[&str] = &[
@@ -102,11 +79,6 @@ fn validate_name(name: &str, field: &Field<'_>, errors: &mut Errors) {
         let why = "must be a standard resource for quota";
         errors.push(FieldError::invalid(&field.path, name, why));
     }
-}
-
-fn is_standard(name: &str) -> bool {
-    let huge = name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
-    STANDARD.contains(&name) || huge
 }
 
 fn applies(scope: &str, name: &str) -> bool {

@@ -16,7 +16,7 @@ mod volumes;
 pub(super) use container::validate_image_is_trimmed;
 pub(crate) use disabled::drop_disabled;
 pub(crate) use resources::{
-    validate_any_resource_name, validate_container_resource_name, validate_overhead,
+    is_standard, validate_any_resource_name, validate_container_resource_name, validate_overhead,
     validate_quantity,
 };
 pub(crate) use scheduling::{validate_taints, validate_tolerations};

@@ -154,11 +154,15 @@ pub(crate) fn validate_any_resource_name(name: &str, field: &Field<'_>, errors: 
     for detail in complaints {
         errors.push(FieldError::invalid(&field.path, name, detail));
     }
-    let huge = is_huge_pages(name) || name.starts_with("requests.hugepages-");
-    if well_formed && !name.contains('/') && !STANDARD.contains(&name) && !huge {
+    if well_formed && !name.contains('/') && !is_standard(name) {
         let detail = "must be a standard resource type or fully qualified";
         errors.push(FieldError::invalid(&field.path, name, detail));
     }
+}
+
+/// Whether a name without a domain is one that is known.
+pub(crate) fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name) || is_huge_pages(name) || name.starts_with("requests.hugepages-")
 }
 
 fn is_huge_pages(name: &str) -> bool {
