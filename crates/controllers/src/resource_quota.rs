@@ -5,7 +5,8 @@
 //! What is made is charged by the API server in the transaction that makes it,
 //! so the quota's version moves with every charge. Everything is listed at
 //! least as fresh as the quota was read, and the outcome is written to that
-//! very version: a measurement that misses something cannot be written.
+//! very version: a measurement that misses something cannot be written. Only what
+//! is made before a quota is measured first goes uncharged; so that is done twice.
 
 use crate::context::Context;
 use crate::rule::EVENTS;
@@ -87,14 +88,15 @@ fn start(context: &Context) {
     context.reconcile(queue, Workers::new(5), synced, controller);
 }
 
-/// Changes of the status alone come from here or from the API server's charges.
+/// Changes of the status alone come from here or from the API server's charges. Limits that were
+/// just taken over are measured again: until then nothing was charged to them.
 fn is_to_be_measured(change: &Change<ResourceQuota>) -> bool {
     let (Some(new), Some(old)) = (&change.new, &change.old) else {
         return true;
     };
     let hard = |quota: &ResourceQuota| quota.spec.as_ref().and_then(|spec| spec.hard.clone());
-    let taken = new.status.as_ref().and_then(|status| status.hard.clone());
-    new.spec != old.spec || hard(new) != taken
+    let taken = |quota: &ResourceQuota| quota.status.as_ref().and_then(|s| s.hard.clone());
+    new.spec != old.spec || hard(new) != taken(new) || taken(new) != taken(old)
 }
 
 /// Has the quotas of a namespace looked at.

@@ -3,7 +3,7 @@
 use crate::network::Network;
 use crate::world::World;
 use controllers::{Manager, Options};
-use informer::Metrics;
+use informer::{Factory, Metrics};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stdx::Supervisor;
@@ -58,11 +58,19 @@ impl Control {
                 ..Options::default()
             },
         };
-        let factory = manager.start(|_| true);
+        manager.start(|_| true);
+        // With caches of its own, so that it is known what the controllers know.
+        let client = self
+            .network
+            .client(&self.world, MACHINE, "system:kube-scheduler");
+        let factory = Factory::new(
+            client.clone(),
+            self.world.clock.clone(),
+            self.world.rng.fork(),
+            supervisor.clone(),
+        );
         let runner = scheduler::Runner {
-            client: self
-                .network
-                .client(&self.world, MACHINE, "system:kube-scheduler"),
+            client,
             factory,
             clock: self.world.clock.clone(),
             rng: self.world.rng.fork(),

@@ -37,6 +37,12 @@ impl<'a> Head<'a> {
         serde_json::from_slice(json)
     }
 
+    /// Whether it is the bookmark after all that there was at a watch's beginning.
+    pub fn ends_initial(&self) -> bool {
+        let mark = self.metadata.annotations.get("k8s.io/initial-events-end");
+        mark.is_some_and(|mark| mark == "true")
+    }
+
     /// The commit that made it so; zero if it does not say.
     pub fn revision(&self) -> u64 {
         self.metadata.resource_version.parse().unwrap_or(0)

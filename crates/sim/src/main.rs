@@ -1,7 +1,8 @@
 //! Campaigns: many seeds, one after the other on each core.
 //!
 //! `sim --seeds N [--from S] [--threads T]` runs N seeds and names those that fail;
-//! `sim --seed S` runs one and prints its whole record.
+//! `sim --seed S` runs one and prints its whole record: with `SIM_LOG=debug` what the
+//! cluster logs, with `SIM_SHOW=core/pods` also the objects that are called so.
 
 use sim::{Campaign, Report, Scenario};
 use std::process::ExitCode;

@@ -24,7 +24,7 @@ use std::time::Duration;
 use stdx::Rng;
 use tap::Tap;
 use tokio::sync::oneshot;
-use way::Way;
+use way::{Pupil, Way};
 
 type Events = BoxStream<'static, Result<WatchEvent, TransportError>>;
 
@@ -188,10 +188,11 @@ impl Line {
     ) -> Result<Response, oneshot::error::RecvError> {
         let (mut sender, receiver) = oneshot::channel();
         let gives_up = self.rng.chance(0.5);
+        let pupil = Pupil::new(&self.world, aim.has_initial_events);
+        let pupil = self.teaches.then_some(pupil);
         let tap = Tap::new(&self.world, &self.user, aim);
         let inner = loopback::Loopback::new(running.server.clone(), self.user.clone());
         let (world, ended) = (self.world.clone(), running.ended.clone());
-        let teaches = self.teaches.then(|| self.world.clone());
         let way = Way {
             world: self.world.clone(),
             network: self.network.clone(),
@@ -225,7 +226,7 @@ impl Line {
             let mut response = tap.note(response);
             if let Body::Events(events) = response.body {
                 let events = events.take_until(ended.cancelled_owned()).boxed();
-                response.body = Body::Events(way.disturb(events, tap.kind().to_owned(), teaches));
+                response.body = Body::Events(way.disturb(events, tap.kind().to_owned(), pupil));
             }
             let _ = sender.send(response);
         });

@@ -102,12 +102,11 @@ impl Taps {
         let head = Head::read(&event.object)
             .map_err(|error| format!("{} got an event that is no object: {error}", stream.who))?;
         let metadata = &head.metadata;
-        let mark = metadata.annotations.get("k8s.io/initial-events-end");
         let said = Said {
             kind: event.kind,
             place: Place::new(&stream.selection.kind, &metadata.namespace, &metadata.name),
             revision: head.revision(),
-            initial_end: mark.is_some_and(|mark| mark == "true"),
+            initial_end: head.ends_initial(),
         };
         stream.waiting.push_back(said);
         stream.check(history)

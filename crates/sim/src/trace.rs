@@ -1,6 +1,7 @@
 //! What happened, line by line: a hash of all of it, by which two runs of one
 //! seed are compared, and its end, which is shown when something is wrong.
 
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ const TAIL: usize = 400;
 pub struct Trace {
     clock: Clock,
     echo: bool,
+    shown: Option<Arc<str>>,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -40,9 +42,11 @@ pub struct Summary {
 impl Trace {
     /// An empty record. With `echo` each line also goes to stderr at once.
     pub fn new(clock: Clock, echo: bool) -> Self {
+        let shown = std::env::var("SIM_SHOW").ok().filter(|_| echo);
         Self {
             clock,
             echo,
+            shown: shown.map(Into::into),
             inner: Arc::default(),
         }
     }
@@ -63,6 +67,16 @@ impl Trace {
             inner.tail.pop_front();
         }
         inner.tail.push_back(line);
+    }
+
+    /// Shows an object on stderr, if `SIM_SHOW` is part of what it is called. That is no part of
+    /// the record.
+    pub fn show(&self, place: &impl Display, object: &Value) {
+        if let Some(wanted) = &self.shown
+            && place.to_string().contains(&**wanted)
+        {
+            eprintln!("{:>11} {place} {object}", "");
+        }
     }
 
     /// What the record says so far.

@@ -115,6 +115,9 @@ impl World {
             };
             self.trace
                 .note(format_args!("{} {verb} {}", step.revision, change.place));
+            if let Some(new) = &change.new {
+                self.trace.show(&change.place, new.at(""));
+            }
         }
         self.ledger.check(step, raw)?;
         let State {

@@ -151,6 +151,10 @@ pub(super) async fn start(shared: &Arc<Shared>, id: &str) -> Result<()> {
             &[],
         )
         .await;
+    if matches!(result, Err(Error::Monitor { .. })) {
+        // Whoever tries again shall find the sandbox as it is.
+        sandboxes::look(shared, &found.sandbox, &found.directory).await?;
+    }
     // The record says the same as the event that is on its way.
     refresh(shared, &found, id)?;
     result.map(|_| ())

@@ -258,6 +258,14 @@ fn catch_up(shared: &Shared, id: &str, directory: &SandboxDir) {
     }
 }
 
+/// Looks whether the monitor lives, and clears away after one that does not.
+pub(super) async fn look(shared: &Arc<Shared>, id: &str, directory: &SandboxDir) -> Result<()> {
+    match greet(id, directory).await {
+        Ok(None) => lost(shared, id).await,
+        Ok(Some(_)) | Err(_) => Ok(()),
+    }
+}
+
 /// The monitor has ended. Unless that was wanted, its containers are killed and
 /// the sandbox is not ready any more.
 async fn lost(shared: &Arc<Shared>, id: &str) -> Result<()> {

@@ -138,7 +138,9 @@ impl Books {
                 entry.unsure += u64::from(by_its_holder);
             }
         }
-        self.doubt(&sleepers, |entry| pods.contains(&entry.pod));
+        // Of a monitor without containers it is not known whose it is.
+        let is_any = pods.is_empty();
+        self.doubt(&sleepers, |entry| is_any || pods.contains(&entry.pod));
     }
 
     /// The server is about to be killed: what does not run just now may have
@@ -176,11 +178,14 @@ impl Books {
         let sleepers = Processes::of_instance(&self.instance).sleepers();
         for (time, entry) in &mut self.entries {
             let who = format!("{} of {}", entry.container, entry.pod);
-            let restarts = found[&entry.pod].restarts[entry.container];
+            let state = &found[&entry.pod];
+            let restarts = state.restarts[entry.container];
             let right = entry.deaths..=entry.deaths + entry.unsure;
             assert!(
                 right.contains(&restarts),
-                "{who} was restarted {restarts} times instead of {right:?}: {entry:?}"
+                "{who} was restarted {restarts} times instead of {right:?}: {entry:?}, {}, {}",
+                state.told,
+                kubectl.ok(&format!("events --for=pod/{}", entry.pod))
             );
             let processes = sleepers.get(time).cloned().unwrap_or_default();
             let [process] = processes[..] else {
@@ -229,6 +234,8 @@ impl Books {
 struct State {
     ready: bool,
     restarts: BTreeMap<String, u64>,
+    /// All that it says of containers.
+    told: Value,
 }
 
 fn states(kubectl: &Kubectl) -> BTreeMap<String, State> {
@@ -244,6 +251,7 @@ fn states(kubectl: &Kubectl) -> BTreeMap<String, State> {
         let state = State {
             ready: statuses.iter().all(|status| status["ready"] == true),
             restarts: restarts.collect(),
+            told: pod["status"]["containerStatuses"].clone(),
         };
         Some((pod["metadata"]["name"].as_str()?.to_string(), state))
     });

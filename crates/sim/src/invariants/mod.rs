@@ -86,7 +86,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(identity::Identity::default()),
         Box::new(leftovers::Leftovers),
         Box::new(nodes::Nodes),
-        Box::new(quotas::Quotas),
+        Box::new(quotas::Quotas::default()),
         Box::new(replica_sets::ReplicaSets),
         Box::new(surge::Surge),
     ]

@@ -1,11 +1,50 @@
 //! The way of a watch's events: late at times, silent for a while, or broken off.
 
 use super::{Events, Network, PATIENCE};
+use crate::head::Head;
 use crate::world::World;
-use client::{EventType, TransportError};
+use bytes::Bytes;
+use client::{EventType, TransportError, WatchEvent};
 use futures::stream::StreamExt;
 use std::time::Duration;
 use stdx::Rng;
+
+/// Who learns from a watch. What there is at its beginning is known when all of it has arrived.
+pub(super) struct Pupil {
+    world: World,
+    initial: Option<Vec<Bytes>>,
+}
+
+impl Pupil {
+    pub(super) fn new(world: &World, hears_initial: bool) -> Self {
+        Self {
+            world: world.clone(),
+            initial: hears_initial.then(Vec::new),
+        }
+    }
+
+    fn hear(&mut self, kind: &str, event: &WatchEvent) {
+        let now = self.world.clock.now();
+        match (event.kind, &mut self.initial) {
+            (EventType::Error, _) | (EventType::Bookmark, None) => {}
+            (EventType::Bookmark, Some(_))
+                if !Head::read(&event.object).is_ok_and(|head| head.ends_initial()) => {}
+            (EventType::Bookmark, initial) => {
+                let initial = initial.take().unwrap_or_default();
+                let mut state = self.world.state();
+                for object in initial {
+                    state.knowledge.tell(kind, &object, false, now);
+                }
+            }
+            (_, Some(initial)) => initial.push(event.object.clone()),
+            (what, None) => {
+                let gone = what == EventType::Deleted;
+                let mut state = self.world.state();
+                state.knowledge.tell(kind, &event.object, gone, now);
+            }
+        }
+    }
+}
 
 /// The way of one watch's events.
 pub(super) struct Way {
@@ -18,14 +57,19 @@ pub(super) struct Way {
 impl Way {
     /// Delivers events, late at times, and not all of them. The stream of a server
     /// that has ended breaks off.
-    pub(super) fn disturb(self, events: Events, kind: String, teaches: Option<World>) -> Events {
-        let state = (Some(events), self);
-        let disturbed = futures::stream::unfold(state, move |(events, way)| {
-            let (kind, teaches) = (kind.clone(), teaches.clone());
+    pub(super) fn disturb(self, events: Events, kind: String, pupil: Option<Pupil>) -> Events {
+        let state = (Some(events), self, pupil);
+        let disturbed = futures::stream::unfold(state, move |(events, way, mut pupil)| {
+            let kind = kind.clone();
             async move {
                 let mut events = events?;
                 let event = events.next().await;
-                let broken = |way| Some((Err(TransportError::Body("broken".into())), (None, way)));
+                let broken = |way| {
+                    Some((
+                        Err(TransportError::Body("broken".into())),
+                        (None, way, None),
+                    ))
+                };
                 let Some(Ok(event)) = event else {
                     return if way.rng.chance(0.5) {
                         None
@@ -36,16 +80,10 @@ impl Way {
                 if !way.passes().await {
                     return broken(way);
                 }
-                if let Some(world) = teaches
-                    && event.kind != EventType::Bookmark
-                    && event.kind != EventType::Error
-                {
-                    let gone = event.kind == EventType::Deleted;
-                    let now = world.clock.now();
-                    let mut state = world.state();
-                    state.knowledge.tell(&kind, &event.object, gone, now);
+                if let Some(pupil) = &mut pupil {
+                    pupil.hear(&kind, &event);
                 }
-                Some((Ok(event), (Some(events), way)))
+                Some((Ok(event), (Some(events), way, pupil)))
             }
         });
         disturbed.boxed()
