@@ -8,7 +8,7 @@ use client::http::Upgrade;
 use client::{Body, HttpTransport, Request, Transport as _, TransportError};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use meta::{Value, value};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -287,7 +287,7 @@ fn headers(connection: &Connection) -> Result<HeaderMap> {
         headers.insert(http::header::AUTHORIZATION, header(basic)?);
     }
     for (name, value) in &connection.impersonate {
-        headers.append(HeaderName::from_static(name), header(value)?);
+        headers.append(name, header(value)?);
     }
     Ok(headers)
 }

@@ -42,6 +42,10 @@ pub struct Globals {
     /// UID to impersonate for the operation.
     #[arg(long, global = true, help_heading = "Global options")]
     pub as_uid: Option<String>,
+    /// User extras to impersonate for the operation, as key=value; can be repeated, also to give
+    /// several values to one key.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub as_user_extra: Vec<String>,
     /// Path to a cert file for the certificate authority.
     #[arg(long, global = true, help_heading = "Global options")]
     pub certificate_authority: Option<String>,

@@ -8,6 +8,7 @@ mod config;
 mod describe;
 mod errors;
 mod explain;
+mod impersonate;
 
 use e2e::suite;
 use std::process::ExitCode;
@@ -36,6 +37,10 @@ fn main() -> ExitCode {
             (
                 "kubeconfigs_are_changed_alike",
                 config::kubeconfigs_are_changed_alike,
+            ),
+            (
+                "others_are_impersonated_alike",
+                impersonate::others_are_impersonated_alike,
             ),
         ],
         &[],

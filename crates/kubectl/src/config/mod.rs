@@ -4,6 +4,7 @@
 //! staging/src/k8s.io/client-go/tools/clientcmd.
 
 mod exec;
+mod impersonate;
 mod resolve;
 
 pub use resolve::{Connection, resolve};

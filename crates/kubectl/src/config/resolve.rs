@@ -1,13 +1,14 @@
 //! From kubeconfig and flags to one connection. Follows client_config.go and overrides.go of
 //! client-go's tools/clientcmd.
 
-use super::{Kubeconfig, exec};
+use super::{Kubeconfig, exec, impersonate};
 use crate::error::{Result, said};
 use crate::globals::Globals;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::HttpConfig;
 use client::http::{Pem, Token};
+use http::HeaderName;
 use meta::Value;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub struct Connection {
     /// `Authorization` of a user with name and password.
     pub basic: Option<String>,
     /// Impersonation headers.
-    pub impersonate: Vec<(&'static str, String)>,
+    pub impersonate: Vec<(HeaderName, String)>,
 }
 
 /// Chooses from kubeconfig and flags.
@@ -74,7 +75,7 @@ pub fn resolve(config: &Kubeconfig, globals: &Globals) -> Result<Connection> {
     Ok(Connection {
         http,
         basic,
-        impersonate: impersonation(&user, globals),
+        impersonate: impersonate::headers(&user_name, &user, globals)?,
     })
 }
 
@@ -92,13 +93,13 @@ pub(crate) fn context(config: &Kubeconfig, globals: &Globals) -> Result<Value> {
     }
 }
 
-fn pick(flag: &Option<String>, otherwise: &str) -> String {
+pub(super) fn pick(flag: &Option<String>, otherwise: &str) -> String {
     flag.clone()
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| otherwise.to_string())
 }
 
-fn text(tree: &Value, key: &str) -> Option<String> {
+pub(super) fn text(tree: &Value, key: &str) -> Option<String> {
     tree.get(key)
         .and_then(Value::as_str)
         .filter(|text| !text.is_empty())
@@ -177,24 +178,6 @@ fn identify(
     Ok(None)
 }
 
-fn impersonation(user: &Value, globals: &Globals) -> Vec<(&'static str, String)> {
-    let mut headers = Vec::new();
-    let name = globals.as_user.clone().or_else(|| text(user, "as"));
-    headers.extend(name.map(|name| ("impersonate-user", name)));
-    let uid = globals.as_uid.clone().or_else(|| text(user, "as-uid"));
-    headers.extend(uid.map(|uid| ("impersonate-uid", uid)));
-    let listed = user
-        .items_at(&["as-groups"])
-        .iter()
-        .filter_map(Value::as_str);
-    let groups: Vec<String> = match globals.as_group.is_empty() {
-        false => globals.as_group.clone(),
-        true => listed.map(str::to_string).collect(),
-    };
-    headers.extend(groups.into_iter().map(|group| ("impersonate-group", group)));
-    headers
-}
-
 fn in_cluster() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
         && Path::new(SERVICE_ACCOUNT).join("token").exists()
@@ -227,6 +210,6 @@ fn pod_connection(globals: &Globals) -> Result<Connection> {
     Ok(Connection {
         http,
         basic: None,
-        impersonate: impersonation(&Value::object(), globals),
+        impersonate: impersonate::headers("", &Value::object(), globals)?,
     })
 }
