@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates from the ground up: each may depend on those before it only.
-const LAYERS: [&str; 32] = [
+const LAYERS: [&str; 33] = [
     "meta",
     "stdx",
     "trust",
+    "detour",
     "spdy",
     "streams",
     "api",

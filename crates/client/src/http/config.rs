@@ -1,5 +1,6 @@
 //! Where the API server is, how it proves itself, and how the client does.
 
+use detour::Proxies;
 use http::uri::{Authority, Scheme};
 use std::path::PathBuf;
 
@@ -18,6 +19,8 @@ pub struct HttpConfig {
     pub client_certificate: Option<(Pem, Pem)>,
     /// The client's bearer token.
     pub token: Option<Token>,
+    /// Which proxies stand between. None unless somebody names them.
+    pub proxies: Proxies,
 }
 
 /// PEM text, given or in a file.

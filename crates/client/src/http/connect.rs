@@ -3,21 +3,17 @@
 use super::config::{HttpConfig, HttpConfigError, Pem};
 use super::credentials::ReloadingCertificate;
 use crate::transport::BoxError;
+use detour::{Io, Proxies, Proxy, Stream};
 use futures::future::BoxFuture;
 use http::Uri;
 use http::uri::Scheme;
-use hyper::rt::ReadBufCursor;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -28,29 +24,40 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: Option<Arc<ClientConfig>>,
+    proxy_tls: Option<Arc<ClientConfig>>,
+    proxies: Proxies,
+    is_for_upgrades: bool,
     server_name: Option<ServerName<'static>>,
 }
 
 impl Connector {
     pub(super) fn new(config: &HttpConfig) -> Result<Self, HttpConfigError> {
         let (scheme, ..) = config.address()?;
-        let tls = (scheme == Scheme::HTTPS).then(|| tls(config)).transpose()?;
+        let is_tls = scheme == Scheme::HTTPS;
+        let is_known = config.ca.is_some() || config.insecure_skip_tls_verify;
+        let any = (is_tls || is_known).then(|| tls(config)).transpose()?;
+        let any = any.map(Arc::new);
         let server_name = config.tls_server_name.as_ref().map(|name| {
             let bad = |_| HttpConfigError::ServerName { name: name.clone() };
             ServerName::try_from(name.clone()).map_err(bad)
         });
         Ok(Self {
-            tls: tls.map(Arc::new),
+            proxy_tls: any.clone().map(without_http2),
+            tls: any.filter(|_| is_tls),
+            proxies: config.proxies.clone(),
+            is_for_upgrades: false,
             server_name: server_name.transpose()?,
         })
     }
 
-    /// The same for connections that are to be upgraded, which HTTP/2 cannot be.
-    pub(super) fn without_http2(mut self) -> Self {
-        if let Some(tls) = &mut self.tls {
-            Arc::make_mut(tls).alpn_protocols = vec![b"http/1.1".to_vec()];
+    /// The same for connections that are to be upgraded, which HTTP/2 cannot be and a proxy that
+    /// passes requests on does not let pass.
+    pub(super) fn for_upgrades(self) -> Self {
+        Self {
+            tls: self.tls.map(without_http2),
+            is_for_upgrades: true,
+            ..self
         }
-        self
     }
 
     /// Makes a connection.
@@ -58,33 +65,63 @@ impl Connector {
         tokio::time::timeout(CONNECT_TIMEOUT, self.clone().connect(uri)).await?
     }
 
+    /// Follows Go's net/http: the proxy's own TLS is that of the server.
     async fn connect(self, uri: Uri) -> Result<Stream, BoxError> {
-        let host = uri
-            .host()
-            .ok_or("no host")?
-            .trim_matches(['[', ']'])
-            .to_owned();
-        let default_port = if self.tls.is_some() { 443 } else { 80 };
-        let tcp =
-            TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(default_port))).await?;
-        tcp.set_nodelay(true)?;
+        let is_tls = self.tls.is_some();
+        let proxy = self.proxies.of(&uri);
+        let io: Box<dyn Io> = match proxy {
+            None => {
+                let host = uri.host().ok_or("no host")?.trim_matches(['[', ']']);
+                let usual = if is_tls { 443 } else { 80 };
+                dial(host, uri.port_u16().unwrap_or(usual)).await?
+            }
+            Some(proxy) => {
+                let io = self.reach(proxy).await.map_err(through_proxy)?;
+                if proxy.passes_on() && !is_tls && !self.is_for_upgrades {
+                    return Ok(Stream::proxied(io));
+                }
+                proxy.tunnel(io, &uri).await.map_err(through_proxy)?
+            }
+        };
         let Some(tls) = self.tls else {
-            return Ok(Stream {
-                io: TokioIo::new(Box::new(tcp)),
-                http2: false,
-            });
+            return Ok(Stream::direct(io));
         };
         let name = match self.server_name {
             Some(name) => name,
-            None => ServerName::try_from(host)?,
+            None => name_of(uri.host().ok_or("no host")?)?,
         };
-        let stream = TlsConnector::from(tls).connect(name, tcp).await?;
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Stream {
-            io: TokioIo::new(Box::new(stream)),
-            http2,
-        })
+        let stream = TlsConnector::from(tls).connect(name, io).await?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(Stream::direct(Box::new(stream)).with_http2(is_http2))
     }
+
+    /// A connection to a proxy.
+    async fn reach(&self, proxy: &Proxy) -> Result<Box<dyn Io>, BoxError> {
+        let io = dial(proxy.host(), proxy.port()).await?;
+        if !proxy.is_tls() {
+            return Ok(io);
+        }
+        let tls = self.proxy_tls.clone().ok_or("nobody vouches for it")?;
+        let name = name_of(proxy.host())?;
+        Ok(Box::new(TlsConnector::from(tls).connect(name, io).await?))
+    }
+}
+
+async fn dial(host: &str, port: u16) -> Result<Box<dyn Io>, BoxError> {
+    let tcp = TcpStream::connect((host, port)).await?;
+    tcp.set_nodelay(true)?;
+    Ok(Box::new(tcp))
+}
+
+fn name_of(host: &str) -> Result<ServerName<'static>, BoxError> {
+    Ok(ServerName::try_from(
+        host.trim_matches(['[', ']']).to_owned(),
+    )?)
+}
+
+/// Go's words for what goes wrong between.
+fn through_proxy(error: impl Into<BoxError>) -> BoxError {
+    format!("proxyconnect tcp: {}", crate::chain(&*error.into())).into()
 }
 
 impl tower::Service<Uri> for Connector {
@@ -102,52 +139,9 @@ impl tower::Service<Uri> for Connector {
     }
 }
 
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
-/// A connection, and whether it speaks HTTP/2.
-pub(super) struct Stream {
-    io: TokioIo<Box<dyn Io>>,
-    http2: bool,
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new();
-        if self.http2 {
-            connected.negotiated_h2()
-        } else {
-            connected
-        }
-    }
-}
-
-impl hyper::rt::Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl hyper::rt::Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
+fn without_http2(mut tls: Arc<ClientConfig>) -> Arc<ClientConfig> {
+    Arc::make_mut(&mut tls).alpn_protocols = vec![b"http/1.1".to_vec()];
+    tls
 }
 
 fn tls(config: &HttpConfig) -> Result<ClientConfig, HttpConfigError> {

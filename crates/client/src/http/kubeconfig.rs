@@ -1,11 +1,12 @@
 //! Kubeconfig files: which server, and who we are.
 //!
-//! What is not supported here (exec plugins, auth providers, basic authentication, proxies) is
+//! What is not supported here (exec plugins, auth providers, basic authentication) is
 //! refused by name rather than ignored.
 
 use super::config::{HttpConfig, Pem, Token};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use detour::{Proxies, Proxy, ProxyError};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,9 @@ pub enum KubeconfigError {
         #[source]
         source: base64::DecodeError,
     },
+    /// A proxy is none.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The file asks for something that is not supported.
     #[error("{field} in kubeconfig is not supported")]
     Unsupported {
@@ -136,7 +140,7 @@ impl Kubeconfig {
         let context = self.context(context)?;
         let cluster = find("cluster", &self.clusters, &context.cluster)?;
         let user = find("user", &self.users, &context.user)?;
-        refuse_unsupported(cluster, user)?;
+        refuse_unsupported(user)?;
         let certificate = self.pem(
             "client-certificate-data",
             &user.client_certificate_data,
@@ -160,6 +164,7 @@ impl Kubeconfig {
             insecure_skip_tls_verify: cluster.insecure_skip_tls_verify,
             client_certificate,
             token: self.token(user),
+            proxies: proxies(cluster)?,
         })
     }
 
@@ -226,9 +231,18 @@ fn missing(what: &'static str, name: &str) -> KubeconfigError {
     }
 }
 
-fn refuse_unsupported(cluster: &Cluster, user: &User) -> Result<(), KubeconfigError> {
+/// The cluster's own proxy, or those of the environment.
+fn proxies(cluster: &Cluster) -> Result<Proxies, KubeconfigError> {
+    let url = cluster.proxy_url.as_deref().filter(|url| !url.is_empty());
+    let named = "proxy-url in kubeconfig";
+    match url.map(|url| Proxy::new(url).ok_or(ProxyError { named })) {
+        None => Ok(Proxies::from_environment()?),
+        Some(proxy) => Ok(Proxies::one(proxy?)),
+    }
+}
+
+fn refuse_unsupported(user: &User) -> Result<(), KubeconfigError> {
     let fields = [
-        ("proxy-url", cluster.proxy_url.is_some()),
         ("username", user.username.is_some()),
         ("as", user.impersonate.is_some()),
         ("exec", user.exec.is_some()),

@@ -8,6 +8,7 @@ mod kubeconfig;
 mod upgrade;
 
 pub use config::{HttpConfig, HttpConfigError, Pem, Token};
+pub use detour::{Proxies, Proxy, ProxyError};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use upgrade::Upgrade;
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use connect::Connector;
 use credentials::Bearer;
 use futures::StreamExt;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use http_body_util::{BodyDataStream, BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
@@ -27,6 +28,7 @@ use std::time::Duration;
 pub struct HttpTransport {
     client: legacy::Client<Connector, Full<Bytes>>,
     upgrades: Connector,
+    proxies: Proxies,
     scheme: http::uri::Scheme,
     authority: http::uri::Authority,
     prefix: String,
@@ -38,7 +40,7 @@ impl HttpTransport {
     pub fn new(config: &HttpConfig, clock: stdx::Clock) -> Result<Self, HttpConfigError> {
         let (scheme, authority, prefix) = config.address()?;
         let connector = Connector::new(config)?;
-        let upgrades = connector.clone().without_http2();
+        let upgrades = connector.clone().for_upgrades();
         // Follows client-go's HTTP/2 health check: a ping after 30 s of silence, 15 s for its answer.
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -51,6 +53,7 @@ impl HttpTransport {
         Ok(Self {
             client,
             upgrades,
+            proxies: config.proxies.clone(),
             scheme,
             authority,
             prefix,
@@ -113,7 +116,14 @@ impl HttpTransport {
     }
 
     async fn open(&self, request: Request) -> Result<http::Response<Incoming>, TransportError> {
-        let request = self.form(request)?;
+        let mut request = self.form(request)?;
+        // Within a tunnel it is the server that reads the headers.
+        if self.scheme == http::uri::Scheme::HTTP
+            && let Some(proxy) = self.proxies.of(request.uri()).filter(|p| p.passes_on())
+            && let Some(shown) = proxy.shown()
+        {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, shown);
+        }
         let response = self.client.request(request).await;
         response.map_err(|error| self.failed(error))
     }
@@ -147,5 +157,7 @@ async fn whole(body: Incoming) -> Result<Bytes, TransportError> {
     Ok(collected.to_bytes())
 }
 
+#[cfg(test)]
+mod proxied;
 #[cfg(test)]
 mod tests;

@@ -68,7 +68,7 @@ fn echo(request: &mut http::Request<Incoming>) -> http::Response<Full<Bytes>> {
         .unwrap()
 }
 
-async fn serve(tls: Option<TlsAcceptor>) -> (u16, tokio::task::JoinHandle<()>) {
+pub(super) async fn serve(tls: Option<TlsAcceptor>) -> (u16, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(async move {
@@ -148,16 +148,16 @@ async fn plain_http_with_a_token_file_that_changes() {
     server.abort();
 }
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(pub(super) CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn issue(&self, name: &str) -> (String, KeyPair) {
+    pub(super) fn issue(&self, name: &str) -> (String, KeyPair) {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -166,7 +166,7 @@ impl Authority {
     }
 }
 
-fn acceptor(authority: &Authority) -> TlsAcceptor {
+pub(super) fn acceptor(authority: &Authority) -> TlsAcceptor {
     use rustls_pki_types::pem::PemObject;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = rustls::RootCertStore::empty();
@@ -257,7 +257,7 @@ async fn tls_with_a_client_certificate_speaks_http2() {
 }
 
 /// Connections are upgraded over HTTP/1.1, also where others speak HTTP/2.
-async fn upgrades(transport: &HttpTransport) {
+pub(super) async fn upgrades(transport: &HttpTransport) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut asked = Request {
         path: "/a".into(),

@@ -9,6 +9,7 @@ mod describe;
 mod errors;
 mod explain;
 mod impersonate;
+mod proxied;
 
 use e2e::suite;
 use std::process::ExitCode;
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
     suite(
         &[
             ("changes_are_made_alike", changes::changes_are_made_alike),
+            (
+                "clusters_are_reached_through_proxies",
+                proxied::clusters_are_reached_through_proxies,
+            ),
             (
                 "completion_offers_alike",
                 completion::completion_offers_alike,

@@ -121,11 +121,8 @@ pub enum ConfigError {
         source: regex_lite::Error,
     },
     /// A proxy is none that can be used.
-    #[error("the proxy of {variable} is not a URL like http://host:port")]
-    Proxy {
-        /// Where it is named. What it is may be secret.
-        variable: &'static str,
-    },
+    #[error(transparent)]
+    Proxy(#[from] detour::ProxyError),
     /// Certificates or keys cannot be used.
     #[error("TLS of registry {registry:?}: {what}")]
     Tls {
@@ -323,7 +320,7 @@ fn rewritten(rewrites: &BTreeMap<String, String>, path: &str) -> String {
     path.to_owned()
 }
 
-pub(super) fn is_loopback(authority: &str) -> bool {
+fn is_loopback(authority: &str) -> bool {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => host,
         _ => authority,

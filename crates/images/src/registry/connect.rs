@@ -5,31 +5,20 @@ use std::{
     collections::HashMap,
     io,
     path::Path,
-    pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
 
+use detour::{Io, Proxies, Proxy, Stream};
 use futures::future::BoxFuture;
 use http::Uri;
-use hyper::rt::ReadBufCursor;
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection, proxy::Tunnel},
-    rt::TokioIo,
-};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use stdx::Clock;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 
-use super::{
-    config::{ConfigError, Registries, Tls},
-    proxy::{Proxies, Proxy},
-};
+use super::config::{ConfigError, Registries, Tls};
 
 /// How long a connection may take to come about.
 pub(super) const CONNECT: Duration = Duration::from_secs(30);
@@ -152,48 +141,44 @@ impl Connector {
     /// Reaches whom a request is for, directly or through a proxy.
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
         let is_tls = uri.scheme_str() == Some("https");
-        let Some(proxy) = self.proxies.of(&uri) else {
-            let tcp = dial(&uri).await?;
-            return Ok(Stream::direct(if is_tls {
-                self.secure(&uri, tcp).await?
-            } else {
-                tcp
-            }));
+        let io = match self.proxies.of(&uri) {
+            None => self.dial(&uri).await?,
+            Some(proxy) if is_tls || !proxy.passes_on() => self.tunnel(proxy, &uri).await?,
+            Some(proxy) => return self.reach(proxy).await.map(Stream::proxied),
         };
-        if is_tls {
-            let tunnel = self.tunnel(proxy, uri.clone()).await?;
-            return Ok(Stream::direct(self.secure(&uri, tunnel).await?));
-        }
-        let io = self.reach(proxy.uri().clone()).await;
-        Ok(Stream {
-            io: TokioIo::new(io.map_err(|error| ConnectError::Proxy(error.to_string()))?),
-            is_proxied: true,
-        })
+        Ok(Stream::direct(match is_tls {
+            true => self.secure(&uri, io).await?,
+            false => io,
+        }))
+    }
+
+    async fn dial(&self, uri: &Uri) -> Result<Box<dyn Io>, ConnectError> {
+        let usual = match uri.scheme_str() {
+            Some("https") => 443,
+            _ => 80,
+        };
+        let host = uri.host().unwrap_or_default();
+        dial(host, uri.port_u16().unwrap_or(usual)).await
     }
 
     /// A connection to a proxy.
-    async fn reach(&self, uri: Uri) -> Result<Box<dyn Io>, ConnectError> {
-        let tcp = dial(&uri).await?;
-        match uri.scheme_str() {
-            Some("https") => self.secure(&uri, tcp).await,
-            _ => Ok(tcp),
-        }
+    async fn reach(&self, proxy: &Proxy) -> Result<Box<dyn Io>, ConnectError> {
+        let reached = async {
+            let tcp = dial(proxy.host(), proxy.port()).await?;
+            match proxy.is_tls() {
+                true => self.secure(proxy.uri(), tcp).await,
+                false => Ok(tcp),
+            }
+        };
+        let failed = |error: ConnectError| ConnectError::Proxy(error.to_string());
+        reached.await.map_err(failed)
     }
 
     /// A connection to a registry that a proxy makes for us.
-    async fn tunnel(&self, proxy: Proxy, target: Uri) -> Result<Box<dyn Io>, ConnectError> {
-        let connector = self.clone();
-        let reach = tower::service_fn(move |uri: Uri| {
-            let connector = connector.clone();
-            async move { connector.reach(uri).await.map(TokioIo::new) }
-        });
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), reach);
-        if let Some(shown) = proxy.shown() {
-            tunnel = tunnel.with_auth(shown);
-        }
-        let made = tower::Service::call(&mut tunnel, target).await;
-        made.map(TokioIo::into_inner)
-            .map_err(|error| ConnectError::Proxy(crate::chain(&error)))
+    async fn tunnel(&self, proxy: &Proxy, target: &Uri) -> Result<Box<dyn Io>, ConnectError> {
+        let io = self.reach(proxy).await?;
+        let failed = |error| ConnectError::Proxy(crate::chain(&error));
+        proxy.tunnel(io, target).await.map_err(failed)
     }
 
     /// Speaks TLS with whom a URL names.
@@ -228,14 +213,7 @@ impl Connector {
     }
 }
 
-async fn dial(uri: &Uri) -> Result<Box<dyn Io>, ConnectError> {
-    let host = uri.host().unwrap_or_default();
-    let usual = if uri.scheme_str() == Some("https") {
-        443
-    } else {
-        80
-    };
-    let port = uri.port_u16().unwrap_or(usual);
+async fn dial(host: &str, port: u16) -> Result<Box<dyn Io>, ConnectError> {
     let tcp = TcpStream::connect((bare(host), port))
         .await
         .map_err(|error| ConnectError::dial(&format!("{host}:{port}"), &error))?;
@@ -265,59 +243,6 @@ impl tower::Service<Uri> for Connector {
             let connected = clock.timeout(CONNECT, connector.connect(uri)).await;
             connected.unwrap_or(Err(ConnectError::Timeout { address }))
         })
-    }
-}
-
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
-/// A connection, as the HTTP client wants it.
-pub(super) struct Stream {
-    io: TokioIo<Box<dyn Io>>,
-    /// A proxy reads the requests, and wants whole URLs.
-    is_proxied: bool,
-}
-
-impl Stream {
-    fn direct(io: Box<dyn Io>) -> Self {
-        Self {
-            io: TokioIo::new(io),
-            is_proxied: false,
-        }
-    }
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new().proxy(self.is_proxied)
-    }
-}
-
-impl hyper::rt::Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl hyper::rt::Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buffer)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{error::Error as StdError, io, time::Duration};
 
 use bytes::Bytes;
+use detour::{Proxies, Proxy};
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
@@ -13,7 +14,6 @@ use stdx::Clock;
 use super::{
     config::{ConfigError, Registries},
     connect::{CONNECT, ConnectError, Connector},
-    proxy::{Proxies, Proxy},
 };
 
 /// How long a registry may say nothing, before an answer or within one.

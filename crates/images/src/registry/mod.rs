@@ -12,7 +12,6 @@ mod connect;
 mod download;
 mod error;
 mod http;
-mod proxy;
 mod push;
 mod resolve;
 mod session;
@@ -30,8 +29,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use stdx::Clock;
 
 pub use config::{Access, Auth, ConfigError, Mirror, Registries, Tls};
+pub use detour::Proxies;
 pub use error::Error;
-pub use proxy::Proxies;
 
 use self::{config::Endpoint, http::Http, resolve::Resolved, session::Session};
 use crate::{

@@ -8,7 +8,7 @@ mod impersonate;
 mod resolve;
 
 pub use resolve::{Connection, resolve};
-pub(crate) use resolve::{context, pod_namespace};
+pub(crate) use resolve::{context, environment, pod_namespace};
 
 use crate::error::{Result, said};
 use crate::io;

@@ -7,7 +7,7 @@ use crate::globals::Globals;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::HttpConfig;
-use client::http::{Pem, Token};
+use client::http::{Pem, Proxies, Proxy, Token};
 use http::HeaderName;
 use meta::Value;
 use std::path::{Path, PathBuf};
@@ -56,9 +56,6 @@ pub fn resolve(config: &Kubeconfig, globals: &Globals) -> Result<Connection> {
         bare if !bare.contains("://") => format!("http://{bare}"),
         whole => whole.to_string(),
     };
-    if let Some(proxy) = cluster.get("proxy-url").and_then(Value::as_str) {
-        return said(format!("proxy-url {proxy} in kubeconfig is not supported"));
-    }
     let mut http = HttpConfig {
         tls_server_name: globals
             .tls_server_name
@@ -68,6 +65,7 @@ pub fn resolve(config: &Kubeconfig, globals: &Globals) -> Result<Connection> {
         insecure_skip_tls_verify: globals.insecure_skip_tls_verify
             || (cluster.is_true_at(&["insecure-skip-tls-verify"])
                 && globals.certificate_authority.is_none()),
+        proxies: proxies(&cluster_name, cluster.str_at(&["proxy-url"]))?,
         server,
         ..HttpConfig::default()
     };
@@ -132,6 +130,30 @@ fn authority(
             .then(|| Pem::File(SYSTEM_ROOTS.into()))
     };
     Ok(given.or_else(system))
+}
+
+/// The cluster's own proxy, or those of the environment.
+fn proxies(cluster: &str, url: &str) -> Result<Proxies> {
+    if url.is_empty() {
+        return environment();
+    }
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    if !["http", "https", "socks5"].contains(&scheme) {
+        return said(format!(
+            "invalid 'proxy-url' \"{url}\" for cluster \"{cluster}\": unsupported scheme \"{scheme}\", must be http, https, or socks5"
+        ));
+    }
+    match Proxy::new(url) {
+        Some(proxy) => Ok(Proxies::one(proxy)),
+        None => said(format!(
+            "invalid 'proxy-url' \"{url}\" for cluster \"{cluster}\": could not parse: {url}"
+        )),
+    }
+}
+
+/// The proxies that the environment names.
+pub(crate) fn environment() -> Result<Proxies> {
+    Proxies::from_environment().or_else(|error| said(error.to_string()))
 }
 
 fn identify(
@@ -202,6 +224,7 @@ fn pod_connection(globals: &Globals) -> Result<Connection> {
         server: format!("https://{host}:{port}"),
         ca: Some(Pem::File(folder.join("ca.crt"))),
         token: Some(Token::File(folder.join("token"))),
+        proxies: environment()?,
         ..HttpConfig::default()
     };
     if let Some(token) = &globals.token {

@@ -197,6 +197,7 @@ async fn download(url: &str) -> Result<String> {
     let config = HttpConfig {
         server: url[..end].to_string(),
         ca: Some(Pem::File("/etc/ssl/certs/ca-certificates.crt".into())),
+        proxies: crate::config::environment()?,
         ..HttpConfig::default()
     };
     let transport = match HttpTransport::new(&config, stdx::Clock::system()) {
