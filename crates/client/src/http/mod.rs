@@ -12,21 +12,25 @@ pub use detour::{Proxies, Proxy, ProxyError};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use upgrade::Upgrade;
 
-use crate::transport::{Body, Request, Response, Transport, TransportError};
+use crate::transport::{Body, BoxError, Request, Response, Transport, TransportError};
 use bytes::Bytes;
 use connect::Connector;
 use credentials::Bearer;
 use futures::StreamExt;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
-use http_body_util::{BodyDataStream, BodyExt, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyDataStream, BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::time::Duration;
 
+/// What is sent: all of it at hand, or in pieces as they come.
+type Outgoing = Either<Full<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
+
 /// A connection pool to one API server.
 pub struct HttpTransport {
-    client: legacy::Client<Connector, Full<Bytes>>,
+    client: legacy::Client<Connector, Outgoing>,
     upgrades: Connector,
     proxies: Proxies,
     scheme: http::uri::Scheme,
@@ -61,7 +65,7 @@ impl HttpTransport {
         })
     }
 
-    fn form(&self, request: Request) -> Result<http::Request<Full<Bytes>>, TransportError> {
+    fn form(&self, request: Request) -> Result<http::Request<Outgoing>, TransportError> {
         let path = format!("{}{}", self.prefix, request.path);
         let form = |source: http::Error| TransportError::Form {
             path: request.path.clone(),
@@ -71,7 +75,7 @@ impl HttpTransport {
             .scheme(self.scheme.clone())
             .authority(self.authority.clone())
             .path_and_query(path);
-        let mut formed = http::Request::new(Full::new(request.body.clone()));
+        let mut formed = http::Request::new(Either::Left(Full::new(request.body.clone())));
         *formed.method_mut() = request.method.clone();
         *formed.uri_mut() = uri.build().map_err(form)?;
         *formed.headers_mut() = request.headers;
@@ -89,7 +93,7 @@ impl Transport for HttpTransport {
     async fn call(&self, request: Request) -> Result<Response, TransportError> {
         // What may have no end comes in pieces.
         let is_watch = request.path.contains("watch=true") || request.path.contains("follow=true");
-        let response = self.open(request).await?;
+        let response = self.open(self.form(request)?).await?;
         let (head, body) = response.into_parts();
         let body = if is_watch {
             pieces(body)
@@ -105,9 +109,18 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
-    /// The same as a call, but the answer comes in pieces whatever it is.
-    pub async fn relay(&self, request: Request) -> Result<Response, TransportError> {
-        let (head, body) = self.open(request).await?.into_parts();
+    /// The same as a call, but the request's body is sent as it comes and so is the answer's,
+    /// which need not wait for it.
+    pub async fn relay<B>(&self, request: Request, body: B) -> Result<Response, TransportError>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut formed = self.form(request)?;
+        if !body.is_end_stream() {
+            let body = body.map_err(Into::into).boxed_unsync();
+            *formed.body_mut() = Either::Right(body);
+        }
+        let (head, body) = self.open(formed).await?.into_parts();
         Ok(Response {
             status: head.status,
             headers: head.headers,
@@ -115,8 +128,10 @@ impl HttpTransport {
         })
     }
 
-    async fn open(&self, request: Request) -> Result<http::Response<Incoming>, TransportError> {
-        let mut request = self.form(request)?;
+    async fn open(
+        &self,
+        mut request: http::Request<Outgoing>,
+    ) -> Result<http::Response<Incoming>, TransportError> {
         // Within a tunnel it is the server that reads the headers.
         if self.scheme == http::uri::Scheme::HTTP
             && let Some(proxy) = self.proxies.of(request.uri()).filter(|p| p.passes_on())

@@ -82,7 +82,6 @@ impl Relay {
 
     async fn pass_plain(&self, request: Request<Incoming>) -> std::result::Result<Answer, String> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?;
         let mut headers = self.headers(head.headers);
         OF_THE_CONNECTION
             .iter()
@@ -91,9 +90,9 @@ impl Relay {
             method: head.method,
             path: target(&head.uri),
             headers,
-            body: body.to_bytes(),
+            ..client::Request::default()
         };
-        let reply = self.transport.relay(request).await;
+        let reply = self.transport.relay(request, body).await;
         reply.map(answer).map_err(|error| client::chain(&error))
     }
 
@@ -169,7 +168,15 @@ fn answer(reply: Reply) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::path_of;
+    use super::*;
+    use crate::commands::proxy::server::Server;
+    use crate::config::Connection;
+    use client::HttpConfig;
+    use hyper::service::service_fn;
+    use std::convert::Infallible;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
 
     #[test]
     fn servers_below_a_path_are_known() {
@@ -177,5 +184,86 @@ mod tests {
         assert_eq!(path_of("https://a:6443/"), None);
         let (bare, path) = path_of("https://a/k8s/one/").expect("a path");
         assert_eq!((bare.as_str(), path.as_str()), ("https://a", "/k8s/one"));
+    }
+
+    async fn listen() -> (TcpListener, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        (listener, port)
+    }
+
+    /// A server that says everything that it hears, as it hears it.
+    async fn echo() -> u16 {
+        let (listener, port) = listen().await;
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let answer = service_fn(|request: Request<Incoming>| async {
+                    let length = request.headers().get(header::CONTENT_LENGTH).cloned();
+                    let mut answer = Response::new(request.into_body());
+                    if let Some(length) = length {
+                        answer.headers_mut().insert("x-length", length);
+                    }
+                    Ok::<_, Infallible>(answer)
+                });
+                let http = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(http.serve_connection(TokioIo::new(tcp), answer));
+            }
+        });
+        port
+    }
+
+    async fn proxy(server: u16) -> TcpStream {
+        let http = HttpConfig {
+            server: format!("http://127.0.0.1:{server}"),
+            ..HttpConfig::default()
+        };
+        let connection = Connection {
+            http,
+            basic: None,
+            impersonate: Vec::new(),
+        };
+        let api = Api::new(connection, None, 0).expect("a connection");
+        let server = Server {
+            relay: Relay::new(&api, false).expect("a relay"),
+            filter: None,
+            strips: true,
+            api_prefix: "/".into(),
+            files: None,
+            keepalive: None,
+        };
+        let (listener, port) = listen().await;
+        tokio::spawn(server.serve(listener));
+        TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("the proxy")
+    }
+
+    async fn hear(client: &mut TcpStream, end: &str) -> String {
+        let mut heard = Vec::new();
+        while !heard.ends_with(end.as_bytes()) {
+            let next = tokio::time::timeout(Duration::from_secs(20), client.read_u8());
+            let next = next.await.expect("what was sent is heard at once");
+            heard.push(next.expect("something to hear"));
+        }
+        String::from_utf8(heard).expect("text")
+    }
+
+    #[tokio::test]
+    async fn bodies_go_both_ways_while_they_come() {
+        let mut client = proxy(echo().await).await;
+        let head = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.write_all(head.as_bytes()).await.expect("a head");
+        for word in ["one", "two"] {
+            let piece = format!("3\r\n{word}\r\n");
+            client.write_all(piece.as_bytes()).await.expect("a piece");
+            hear(&mut client, &piece).await;
+        }
+        client.write_all(b"0\r\n\r\n").await.expect("the end");
+        hear(&mut client, "0\r\n\r\n").await;
+
+        let whole = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nend";
+        client.write_all(whole).await.expect("a request");
+        let heard = hear(&mut client, "end").await;
+        assert!(heard.contains("x-length: 3"), "the length is kept: {heard}");
     }
 }
