@@ -1,9 +1,12 @@
 //! The three patches that say what to change: JSON patch (RFC 6902), JSON
-//! merge patch (RFC 7386) and strategic merge patch.
+//! merge patch (RFC 7386) and strategic merge patch; and what `apply` makes of
+//! three objects without one.
 
 pub mod json;
 pub mod merge;
+mod shape;
 pub mod strategic;
+pub mod three_way;
 
 /// A patch that cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

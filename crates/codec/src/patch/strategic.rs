@@ -3,7 +3,8 @@
 //! pkg/util/strategicpatch/patch.go.
 
 use super::Error;
-use meta::schema::{Field, Patch, Struct, Type};
+use super::shape::{Shape, same_key};
+use meta::schema::{Patch, Struct, Type};
 use meta::{Map, Value};
 
 const DIRECTIVE: &str = "$patch";
@@ -17,43 +18,6 @@ pub fn apply(target: &mut Value, patch: Value, schema: &Struct) -> Result<(), Er
         return Err(Error::Malformed("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}".into()));
     };
     merge_map(target.make_object(), patch, Shape::Struct(schema))
-}
-
-/// What is known of the object that is being patched.
-#[derive(Clone, Copy)]
-enum Shape<'s> {
-    Struct(&'s Struct),
-    Map(&'s Type),
-    Unknown,
-}
-
-impl<'s> Shape<'s> {
-    fn of(ty: Option<&'s Type>) -> Self {
-        match ty {
-            Some(Type::Struct(schema)) => Shape::Struct(schema),
-            Some(Type::Map(map)) => Shape::Map(&map.value),
-            _ => Shape::Unknown,
-        }
-    }
-
-    fn field(self, key: &str) -> Option<&'s Field> {
-        match self {
-            Shape::Struct(schema) => schema.field(key),
-            _ => None,
-        }
-    }
-
-    fn ty(self, key: &str) -> Option<&'s Type> {
-        match self {
-            Shape::Struct(schema) => schema.field(key).map(|f| &f.ty),
-            Shape::Map(ty) => Some(ty),
-            Shape::Unknown => None,
-        }
-    }
-
-    fn patch(self, key: &str) -> Patch {
-        self.field(key).map_or(Patch::NONE, |f| f.patch)
-    }
 }
 
 fn merge_map(target: &mut Map, mut patch: Map, shape: Shape<'_>) -> Result<(), Error> {
@@ -219,11 +183,7 @@ fn merge_list(
             "cannot merge lists without merge key for {name}"
         )));
     }
-    let item = match ty {
-        Some(Type::List(list)) => Some(&list.item),
-        _ => None,
-    };
-    merge_keyed(original, patch, rule.key, Shape::of(item))
+    merge_keyed(original, patch, rule.key, Shape::of_items(ty))
 }
 
 fn merge_primitives(original: &[Value], patch: &[Value]) -> Vec<Value> {
@@ -291,13 +251,6 @@ fn special_elements(
         }
     }
     Ok(plain)
-}
-
-fn same_key(a: &Value, b: &Value, key: &str) -> bool {
-    match key {
-        "" => a == b,
-        key => a.get(key).is_some() && a.get(key) == b.get(key),
-    }
 }
 
 /// Those that the list knows, and the others.

@@ -12,8 +12,9 @@ use crate::error::{Error, Result, said};
 use crate::print::{self, DryRun, DryRunArgs, PrintArgs, Reporter};
 use crate::select::{FileArgs, Info, from_files};
 use crate::shell::Shell;
-use crate::{io, three_way, words};
+use crate::{io, words};
 use clap::Subcommand;
+use codec::patch::three_way;
 use meta::Value;
 
 pub(crate) use last_applied::{LAST_APPLIED, with_generated, with_last_applied};

@@ -4,45 +4,14 @@
 //! replacement of lists elsewhere. Follows apimachinery's strategicpatch (CreateThreeWayMergePatch)
 //! and jsonmergepatch.
 
-use meta::schema::{Field, Struct, Type};
+use super::shape::{Shape, same_key};
+use meta::schema::{Patch, Struct};
 use meta::{Map, Value};
 
 /// The live object with the changes that lead from what was applied last to what is applied now.
 pub fn merge(last: &Value, now: &Value, live: &Value, schema: Option<&Struct>) -> Value {
     let shape = schema.map_or(Shape::Unknown, Shape::Struct);
     merge_value(Some(last), now, Some(live), shape)
-}
-
-#[derive(Clone, Copy)]
-enum Shape<'s> {
-    Struct(&'s Struct),
-    Map(&'s Type),
-    Unknown,
-}
-
-impl<'s> Shape<'s> {
-    fn of(ty: Option<&'s Type>) -> Self {
-        match ty {
-            Some(Type::Struct(schema)) => Shape::Struct(schema),
-            Some(Type::Map(map)) => Shape::Map(&map.value),
-            _ => Shape::Unknown,
-        }
-    }
-
-    fn field(self, key: &str) -> Option<&'s Field> {
-        match self {
-            Shape::Struct(schema) => schema.field(key),
-            _ => None,
-        }
-    }
-
-    fn below(self, key: &str) -> Shape<'s> {
-        match self {
-            Shape::Struct(schema) => Shape::of(schema.field(key).map(|f| &f.ty)),
-            Shape::Map(ty) => Shape::of(Some(ty)),
-            Shape::Unknown => Shape::Unknown,
-        }
-    }
 }
 
 fn merge_value(last: Option<&Value>, now: &Value, live: Option<&Value>, shape: Shape<'_>) -> Value {
@@ -66,42 +35,39 @@ fn merge_map(last: &Map, now: &Map, live: &Map, shape: Shape<'_>) -> Map {
             out.remove(key);
             continue;
         }
-        let field = shape.field(key);
-        let before = last.get(key);
-        let merged = match (field.map(|f| f.patch), value, live.get(key)) {
-            (Some(patch), Value::Array(now), Some(Value::Array(live))) if patch.merge => {
+        let (rule, ty, before) = (shape.patch(key), shape.ty(key), last.get(key));
+        let merged = match (value, live.get(key)) {
+            (Value::Array(now), Some(Value::Array(live))) if rule.merge => {
                 let last = before.and_then(Value::as_array).unwrap_or_default();
-                let item = field.and_then(|f| match &f.ty {
-                    Type::List(list) => Some(&list.item),
-                    _ => None,
-                });
-                Value::Array(merge_list(last, now, live, &patch, Shape::of(item)))
+                Value::Array(merge_list(last, now, live, rule, Shape::of_items(ty)))
             }
-            (Some(patch), Value::Object(now), Some(Value::Object(live))) if patch.retain_keys => {
-                let mut live = live.clone();
-                live.retain(|key, _| now.contains_key(key));
-                let nothing = Map::new();
-                let last = before.and_then(Value::as_object).unwrap_or(&nothing);
-                Value::Object(merge_map(last, now, &live, shape.below(key)))
+            (now, Some(live)) if rule.retain_keys => {
+                let live = retained(rule, now, live.clone());
+                merge_value(before, now, Some(&live), Shape::of(ty))
             }
-            (_, value, live) => merge_value(before, value, live, shape.below(key)),
+            (now, live) => merge_value(before, now, live, Shape::of(ty)),
         };
         out.insert(key.clone(), merged);
     }
     out
 }
 
+/// What stays of a live object of which only the keys that are applied may stay.
+fn retained(rule: Patch, now: &Value, mut live: Value) -> Value {
+    if let (true, Value::Object(live)) = (rule.retain_keys, &mut live) {
+        live.retain(|key, _| now.get(key).is_some());
+    }
+    live
+}
+
 fn merge_list(
     last: &[Value],
     now: &[Value],
     live: &[Value],
-    patch: &meta::schema::Patch,
+    rule: Patch,
     item: Shape<'_>,
 ) -> Vec<Value> {
-    let same = |a: &Value, b: &Value| match patch.key {
-        "" => a == b,
-        key => a.get(key).is_some() && a.get(key) == b.get(key),
-    };
+    let same = |a: &Value, b: &Value| same_key(a, b, rule.key);
     let find = |all: &[Value], wanted: &Value| all.iter().find(|v| same(v, wanted)).cloned();
     // What was applied and is applied no more goes; what others added stays where it is.
     let mut rest: Vec<&Value> = live
@@ -119,20 +85,8 @@ fn merge_list(
             out.extend(passed.cloned());
         }
         let before = find(last, wanted);
-        let present = find(live, wanted);
-        let retained = match (patch.retain_keys, present) {
-            (true, Some(Value::Object(mut map))) => {
-                map.retain(|key, _| wanted.get(key).is_some());
-                Some(Value::Object(map))
-            }
-            (_, present) => present,
-        };
-        out.push(merge_value(
-            before.as_ref(),
-            wanted,
-            retained.as_ref(),
-            item,
-        ));
+        let live = find(live, wanted).map(|live| retained(rule, wanted, live));
+        out.push(merge_value(before.as_ref(), wanted, live.as_ref(), item));
     }
     out.extend(rest.into_iter().filter(|v| find(now, v).is_none()).cloned());
     out
@@ -157,7 +111,7 @@ mod tests {
     use meta::value;
 
     fn check(kind: Option<&str>, last: Value, now: Value, live: Value, wanted: Value) {
-        let schema = kind.and_then(|kind| api::schema::of("v1", kind));
+        let schema = kind.and_then(|kind| api::schema::find("k8s.io/api/core/v1", kind));
         assert_eq!(
             merge(&last, &now, &live, schema).to_json(),
             wanted.to_json()
@@ -172,6 +126,18 @@ mod tests {
             value!({"b": {"x": 3}, "l": [1]}),
             value!({"a": 1, "b": {"x": 1, "y": 2, "z": 3}, "l": [2, 3], "s": {}}),
             value!({"b": {"x": 3, "z": 3}, "l": [1], "s": {}}),
+        );
+    }
+
+    #[test]
+    fn sources_of_volumes_replace_each_other() {
+        let pod = |volume: Value| value!({"spec": {"volumes": [(volume)]}});
+        check(
+            Some("Pod"),
+            pod(value!({"name": "v", "emptyDir": {}})),
+            pod(value!({"name": "v", "hostPath": {"path": "/x"}})),
+            pod(value!({"name": "v", "emptyDir": {"medium": "Memory"}})),
+            pod(value!({"name": "v", "hostPath": {"path": "/x"}})),
         );
     }
 
