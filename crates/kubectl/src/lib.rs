@@ -12,6 +12,7 @@ mod completion;
 mod config;
 pub mod custom_columns;
 mod deleting;
+mod deriving;
 pub mod describe;
 mod discovery;
 mod editing;
@@ -35,7 +36,6 @@ mod sorting;
 mod streaming;
 pub mod tabwriter;
 pub mod template;
-mod three_way;
 mod usage;
 mod words;
 

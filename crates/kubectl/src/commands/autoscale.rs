@@ -2,12 +2,12 @@
 //!
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/autoscale/autoscale.go.
 
-use super::apply::with_last_applied;
 use crate::change::Write;
+use crate::deriving::DeriveArgs;
 use crate::error::{Error, Result, said};
 use crate::io;
-use crate::print::{DryRun, DryRunArgs, PrintArgs};
-use crate::select::{Choice, FileArgs, Info, fetch_all};
+use crate::print::DryRun;
+use crate::select::{Info, fetch_all};
 use crate::shell::Shell;
 use meta::quantity::Quantity;
 use meta::{Value, value};
@@ -15,14 +15,8 @@ use meta::{Value, value};
 /// The arguments of `autoscale`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Types and names.
-    resources: Vec<String>,
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    print: PrintArgs,
-    #[command(flatten)]
-    dry_run: DryRunArgs,
+    derive: DeriveArgs,
     /// The lower limit for the number of pods; the server's default when it is negative.
     #[arg(long, default_value_t = -1)]
     min: i32,
@@ -38,12 +32,6 @@ pub struct Args {
     /// The target of use of memory: 70% of what is requested, or 200Mi on average.
     #[arg(long, default_value = "")]
     memory: String,
-    /// The name for the newly created object; that of the scaled object by default.
-    #[arg(long, default_value = "")]
-    name: String,
-    /// If true, the configuration of current object will be saved in its annotation.
-    #[arg(long)]
-    save_config: bool,
     /// Name of the manager used to track field ownership.
     #[arg(long, default_value = "kubectl-autoscale")]
     field_manager: String,
@@ -52,13 +40,9 @@ pub struct Args {
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
     let metrics = checked(&args)?;
-    let choice = Choice {
-        arguments: &args.resources,
-        files: Some(&args.files),
-        ..Choice::default()
-    };
-    let dry_run = args.dry_run.get()?;
-    let mut reporter = args.print.reporter(dry_run)?;
+    let choice = args.derive.choice();
+    let dry_run = args.derive.dry_run.get()?;
+    let mut reporter = args.derive.print.reporter(dry_run)?;
     let infos = fetch_all(shell, &choice).await?;
     if infos.is_empty() {
         return said("no objects passed to autoscale");
@@ -73,15 +57,12 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
                 resource.name
             ));
         }
-        let mut made = autoscaler(shell, &args, &info, &metrics)?;
+        let made = autoscaler(shell, &args, &info, &metrics)?;
         if dry_run == DryRun::Client {
             reporter.report(&made, "created")?;
             continue;
         }
-        if args.save_config {
-            made = with_last_applied(&made);
-        }
-        let object = create(shell, &args, &made, dry_run).await?;
+        let object = create(shell, &args, &args.derive.noted(made), dry_run).await?;
         reporter.report(&object, "autoscaled")?;
     }
     Ok(())
@@ -151,10 +132,7 @@ fn target(text: &str, unit: &str) -> Result<Value> {
 }
 
 fn autoscaler(shell: &Shell, args: &Args, info: &Info, metrics: &[Value]) -> Result<Value> {
-    let name = match args.name.as_str() {
-        "" => info.name.as_str(),
-        name => name,
-    };
+    let name = args.derive.name_beside(&info.name);
     let mut made = value!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": (name), "creationTimestamp": null},

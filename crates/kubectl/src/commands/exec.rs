@@ -17,17 +17,27 @@ use meta::Value;
 pub struct Args {
     /// A pod, or an object that selects pods.
     names: Vec<String>,
-    /// Container name. If omitted, use the kubectl.kubernetes.io/default-container annotation for
-    /// selecting the container to be attached or the first container in the pod will be chosen.
-    #[arg(short, long, default_value = "")]
-    container: String,
     /// A file to use to exec into the resource.
     #[arg(short = 'f', long, value_delimiter = ',')]
     filename: Vec<String>,
+    #[command(flatten)]
+    streams: StreamArgs,
+    /// The command and its arguments.
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+/// Which container's streams, and which of them: what `exec` and `attach` both take.
+#[derive(clap::Args, Debug)]
+pub(super) struct StreamArgs {
+    /// Container name. If omitted, use the kubectl.kubernetes.io/default-container annotation for
+    /// selecting the container to be attached or the first container in the pod will be chosen.
+    #[arg(short, long, default_value = "")]
+    pub(super) container: String,
     /// The length of time (like 5s, 2m, or 3h, higher than zero) to wait until at least one pod is
     /// running.
     #[arg(long, default_value = "1m0s")]
-    pod_running_timeout: String,
+    pub(super) pod_running_timeout: String,
     /// Only print output from the remote session.
     #[arg(short, long)]
     quiet: bool,
@@ -37,9 +47,17 @@ pub struct Args {
     /// Stdin is a TTY.
     #[arg(short, long)]
     tty: bool,
-    /// The command and its arguments.
-    #[arg(last = true)]
-    command: Vec<String>,
+}
+
+impl StreamArgs {
+    /// What is asked for.
+    pub(super) fn session(&self) -> Session {
+        Session {
+            stdin: self.stdin,
+            tty: self.tty,
+            quiet: self.quiet,
+        }
+    }
 }
 
 const OLD: &str =
@@ -52,7 +70,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
     {
         return said(usage("exec", OLD));
     }
-    let limit = pod_timeout(&args.pod_running_timeout, "exec")?;
+    let limit = pod_timeout(&args.streams.pod_running_timeout, "exec")?;
     if args.names.is_empty() && args.filename.is_empty() {
         return said("pod, type/name or --filename must be specified");
     }
@@ -75,12 +93,8 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
     };
     let pod = attachable::pod_of(shell, info, limit).await?;
     completed(&pod, "cannot exec into a container in a completed pod")?;
-    let container = pods::container(&pod, &args.container, args.quiet)?;
-    let session = Session {
-        stdin: args.stdin,
-        tty: args.tty,
-        quiet: args.quiet,
-    };
+    let session = args.streams.session();
+    let container = pods::container(&pod, &args.streams.container, session.quiet)?;
     execute(shell, &pod, &container, &args.command, &session).await
 }
 

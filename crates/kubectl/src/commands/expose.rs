@@ -2,28 +2,21 @@
 //!
 //! Follows staging/src/k8s.io/kubectl/pkg/cmd/expose/expose.go.
 
-use super::apply::with_last_applied;
 use super::create::generated;
 use crate::change::Write;
+use crate::deriving::DeriveArgs;
 use crate::error::{Result, said};
 use crate::overriding::OverrideArgs;
 use crate::pods::selector;
-use crate::print::{DryRunArgs, PrintArgs};
-use crate::select::{Choice, FileArgs, fetch_all};
+use crate::select::fetch_all;
 use crate::shell::Shell;
 use meta::{Value, value};
 
 /// The arguments of `expose`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Types and names.
-    resources: Vec<String>,
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    print: PrintArgs,
-    #[command(flatten)]
-    dry_run: DryRunArgs,
+    derive: DeriveArgs,
     /// The port that the service should serve on.
     #[arg(long, default_value = "")]
     port: String,
@@ -33,9 +26,6 @@ pub struct Args {
     /// The network protocol for the service to be created.
     #[arg(long, default_value = "")]
     protocol: String,
-    /// The name for the newly created object.
-    #[arg(long, default_value = "")]
-    name: String,
     /// Type for this service: ClusterIP, NodePort, LoadBalancer, or ExternalName.
     #[arg(long = "type", default_value = "")]
     kind: String,
@@ -59,9 +49,6 @@ pub struct Args {
     load_balancer_ip: String,
     #[command(flatten)]
     overrides: OverrideArgs,
-    /// If true, the configuration of current object will be saved in its annotation.
-    #[arg(long)]
-    save_config: bool,
     /// Name of the manager used to track field ownership.
     #[arg(long, default_value = "kubectl-expose")]
     field_manager: String,
@@ -69,15 +56,11 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(shell: &Shell, args: Args) -> Result {
-    let choice = Choice {
-        arguments: &args.resources,
-        files: Some(&args.files),
-        ..Choice::default()
-    };
+    let choice = args.derive.choice();
     crate::marking::needs_names(&choice)?;
-    let dry_run = args.dry_run.get()?;
+    let dry_run = args.derive.dry_run.get()?;
     let write = Write::by(&args.field_manager, dry_run);
-    let mut reporter = args.print.reporter(dry_run)?;
+    let mut reporter = args.derive.print.reporter(dry_run)?;
     for info in fetch_all(shell, &choice).await? {
         let kinds = [
             "Pod",
@@ -91,10 +74,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
         }
         let mut service = service(&args, &info.name, &info.object)?;
         service = args.overrides.apply(&service)?;
-        if args.save_config {
-            service = with_last_applied(&service);
-        }
-        let made = generated(shell, service).await?;
+        let made = generated(shell, args.derive.noted(service)).await?;
         let object = write.create(shell, &made).await?;
         reporter.report(&object, "exposed")?;
     }
@@ -102,11 +82,7 @@ pub async fn run(shell: &Shell, args: Args) -> Result {
 }
 
 fn service(args: &Args, name: &str, object: &Value) -> Result<Value> {
-    let name = if args.name.is_empty() {
-        name
-    } else {
-        &args.name
-    };
+    let name = args.derive.name_beside(name);
     let selector = match (args.selector.as_str(), object.str_at(&["kind"])) {
         ("", "Pod") => match object.at(&["metadata", "labels"]) {
             Some(labels) => labels.clone(),
