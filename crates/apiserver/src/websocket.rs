@@ -14,12 +14,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{SinkExt as _, StreamExt as _};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use meta::Status;
 use std::time::Duration;
 use stdx::Clock;
+use streams::headers::{has_word, words};
 use streams::{Message, SocketError, WebSocketStream, farewell};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -154,23 +155,8 @@ impl Wish {
 }
 
 fn is_wished(headers: &HeaderMap) -> bool {
-    let says = |name: &HeaderName, word: &str| {
-        words(headers, name)
-            .iter()
-            .any(|said| said.eq_ignore_ascii_case(word))
-    };
-    says(&header::CONNECTION, "upgrade") && says(&header::UPGRADE, "websocket")
-}
-
-/// The words of a header that lists some.
-fn words(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
-    let lines = headers.get_all(name).iter();
-    lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(|word| word.trim().to_owned())
-        .filter(|word| !word.is_empty())
-        .collect()
+    has_word(headers, &header::CONNECTION, "upgrade")
+        && has_word(headers, &header::UPGRADE, "websocket")
 }
 
 fn pieces(body: Body) -> BoxStream<'static, std::io::Result<Bytes>> {

@@ -3,10 +3,11 @@
 //! [`channel`] is the protocol of a command's streams: the first byte of each message says which
 //! stream it belongs to. [`tunnel`] carries the bytes of another connection, in which SPDY is
 //! spoken. [`handshake`] is the client's part of the agreement to speak WebSocket at all; servers
-//! keep theirs beside their other upgrades.
+//! keep theirs beside their other upgrades, and find in [`headers`] what was asked for.
 
 pub mod channel;
 pub mod handshake;
+pub mod headers;
 mod tunnel;
 
 pub use tokio_tungstenite::WebSocketStream;

@@ -2,12 +2,15 @@
 //!
 //! Follows apimachinery/pkg/util/httpstream (spdy/upgrade.go, wsstream/conn.go).
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use streams::WebSocketStream;
+use streams::headers::{has_word, words};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Answer, text};
@@ -17,7 +20,7 @@ pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 /// A connection on which something else is spoken now.
 pub(super) type Raw = TokioIo<Upgraded>;
 
-const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
+const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 const ACCEPTED_PROTOCOLS: &str = "x-accepted-stream-protocol-versions";
 
 /// What an endpoint speaks.
@@ -67,11 +70,15 @@ pub(super) fn accept(
     spoken: &Spoken,
 ) -> Result<(Upgrade, Answer), Box<Answer>> {
     let headers = request.headers();
-    let upgrades = has(headers, "connection", "upgrade") && request.version() == Version::HTTP_11;
-    let is_spdy = upgrades && has(headers, "upgrade", "spdy/3.1");
+    let upgrades =
+        has_word(headers, &header::CONNECTION, "upgrade") && request.version() == Version::HTTP_11;
+    let is_spdy = upgrades && has_word(headers, &header::UPGRADE, "spdy/3.1");
     let (protocol, answer) = if is_spdy {
         spdy(headers, spoken.spdy)?
-    } else if upgrades && request.method() == Method::GET && has(headers, "upgrade", "websocket") {
+    } else if upgrades
+        && request.method() == Method::GET
+        && has_word(headers, &header::UPGRADE, "websocket")
+    {
         web_socket(headers, spoken.web_socket)?
     } else {
         return Err(refuse("Upgrade request required"));
@@ -93,7 +100,7 @@ fn spdy(
     headers: &HeaderMap,
     spoken: &[&'static str],
 ) -> Result<(&'static str, Answer), Box<Answer>> {
-    let offered = values(headers, STREAM_PROTOCOL);
+    let offered = words(headers, &STREAM_PROTOCOL);
     let known = |offer: &String| spoken.iter().find(|protocol| *protocol == offer);
     let protocol = match offered.iter().find_map(known) {
         Some(protocol) => protocol,
@@ -132,7 +139,7 @@ fn web_socket(
     if version.map(HeaderValue::as_bytes) != Some(b"13") {
         return Err(refuse("unsupported WebSocket version"));
     }
-    let offered = values(headers, "sec-websocket-protocol");
+    let offered = words(headers, &header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = spoken
         .iter()
         .find(|protocol| offered.iter().any(|offer| offer == *protocol));
@@ -163,20 +170,4 @@ fn switching(to: &'static str) -> Answer {
     headers.insert(header::UPGRADE, HeaderValue::from_static(to));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     answer
-}
-
-/// The words of a header that lists some, as they are written.
-fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let lines = headers.get_all(name).iter();
-    let lines = lines.filter_map(|value| value.to_str().ok());
-    lines
-        .flat_map(|line| line.split(','))
-        .map(|word| word.trim().to_owned())
-        .filter(|word| !word.is_empty())
-        .collect()
-}
-
-fn has(headers: &HeaderMap, name: &str, word: &str) -> bool {
-    let words = values(headers, name);
-    words.iter().any(|value| value.eq_ignore_ascii_case(word))
 }
