@@ -1,5 +1,6 @@
 //! Proxies between a client and its cluster, named by the kubeconfig or by the environment.
 
+use crate::compare::bare;
 use e2e::{Folder, Kubectl, Outcome, Scope, own};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -120,7 +121,7 @@ pub fn clusters_are_reached_through_proxies(t: &Scope) {
         }
     }
     by_the_environment(t, &own, &way, &port);
-    wrong_proxies(t, &own, &folder);
+    wrong_proxies(t, &folder);
 }
 
 /// A cluster on this machine is never reached through them, so it needs another name.
@@ -148,7 +149,8 @@ fn by_the_environment(t: &Scope, own: &Kubectl, way: &Way, port: &str) {
     }
 }
 
-fn wrong_proxies(t: &Scope, own: &Kubectl, folder: &Folder) {
+fn wrong_proxies(t: &Scope, folder: &Folder) {
+    let (stock, own) = bare(t, folder);
     let kubeconfig = folder.path().join("wrong");
     for proxy in ["ftp://a", "a:1"] {
         let text = format!(
@@ -158,7 +160,9 @@ fn wrong_proxies(t: &Scope, own: &Kubectl, folder: &Folder) {
             contexts: [{{name: c, context: {{cluster: c, user: c}}}}]}}"
         );
         std::fs::write(&kubeconfig, text).expect("a kubeconfig");
-        let said = |kubectl: &Kubectl| kubectl.with_kubeconfig(&kubeconfig).fails("get pods");
-        assert_eq!(said(own), said(t), "{proxy}");
+        for arguments in ["get pods", "get --raw /", "api-versions"] {
+            let said = |kubectl: &Kubectl| kubectl.with_kubeconfig(&kubeconfig).fails(arguments);
+            assert_eq!(said(&own), said(&stock), "{arguments} through {proxy}");
+        }
     }
 }

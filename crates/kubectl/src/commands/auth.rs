@@ -198,7 +198,17 @@ async fn list(shell: &Shell, no_headers: bool) -> Result {
 async fn whoami(shell: &Shell, print: &PrintArgs) -> Result {
     let review = value!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-    let answer = shell.api().await?.post(path, &review).await?;
+    let answer = shell.api().await?.post(path, &review).await;
+    let disabled = "the selfsubjectreviews API is not enabled in the cluster";
+    let answer = match answer {
+        Err(error) if error.is_not_found() => return said(disabled),
+        Err(error) if error.reason() == "Forbidden" => {
+            return said(format!(
+                "{disabled} or you do not have permission to call it"
+            ));
+        }
+        other => other?,
+    };
     let mut reporter = print.reporter(DryRun::None)?;
     if !reporter.is_human() {
         return reporter.print(&answer);
