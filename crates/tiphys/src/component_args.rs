@@ -2,8 +2,8 @@
 //! name=value` and its siblings, as k3s takes them): those that something here
 //! does are put in the place of our own, all others are refused by name.
 
-use crate::cli::ServerArgs;
 use crate::kubelet_options;
+use crate::server_args::ServerArgs;
 use anyhow::{Context as _, Result, bail};
 use meta::Quantity;
 use std::net::{IpAddr, SocketAddr};

@@ -2,9 +2,10 @@
 //! checked configuration. The command line wins over the environment, and that
 //! over the file.
 
-use crate::cli::{Cli, Command, ServerArgs};
+use crate::cli::{Cli, Command};
 use crate::component_args;
 use crate::instance::Instance;
+use crate::server_args::ServerArgs;
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser as _};
 use linux::cidr::Cidr;

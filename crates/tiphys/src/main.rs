@@ -14,6 +14,7 @@ mod node_role;
 mod notify;
 mod preflight;
 mod roles;
+mod server_args;
 mod watch_objects;
 
 use anyhow::{Result, bail};

@@ -9,7 +9,7 @@ mod verbosity;
 
 pub use verbosity::VModule;
 
-use crate::cli::{LogArgs, LogFormat};
+use crate::server_args::{LogArgs, LogFormat};
 use anyhow::{Context as _, Result};
 use file::LogFile;
 use std::io::{self, Write};

@@ -1,9 +1,9 @@
 //! `tiphys check`: whether a server could run here, with a hint for what is
 //! not as it should be.
 
-use crate::cli::ServerArgs;
 use crate::config::Config;
 use crate::preflight::{self, Finding, Weight};
+use crate::server_args::ServerArgs;
 use anyhow::{Result, bail};
 
 /// Prints each finding; fails when a server could not start.

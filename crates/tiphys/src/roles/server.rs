@@ -3,7 +3,6 @@
 //! stands on.
 
 use crate::bootstrap::{self, Facts};
-use crate::cli::ServerArgs;
 use crate::config::{Config, ipv4_parts};
 use crate::identity::{Identity, Rights};
 use crate::kubelets::HttpsKubelets;
@@ -11,6 +10,7 @@ use crate::node::{self, Parts};
 use crate::node_role;
 use crate::notify;
 use crate::preflight;
+use crate::server_args::ServerArgs;
 use anyhow::{Context as _, Result, anyhow, bail};
 use apiserver::{Server, edge};
 use auth::User;
