@@ -42,7 +42,7 @@ pub fn others_are_impersonated_alike(t: &Scope) {
         ("{reason: [audit]}", true),
         ("{reason: [fun]}", false),
         ("{scope: [audit]}", false),
-        ("{reason: [audit], example.org/x: [y]}", false),
+        ("{reason: [audit], example.org/x: [z]}", false),
     ] {
         let kubeconfig = kubeconfig(t, &folder, extras);
         let (stock, own) = (
