@@ -19,7 +19,7 @@ use stdx::Rng;
 pub const NAMESPACES: [&str; 2] = ["a", "b"];
 const APPS: [&str; 3] = ["x", "y", "z"];
 /// The group of the custom kind that users define.
-const GROUP: &str = "sim.example";
+pub(crate) const GROUP: &str = "sim.example";
 /// What keeps a custom object until somebody lets it go.
 const HOLD: &str = "sim.example/hold";
 

@@ -6,6 +6,7 @@
 use super::{Invariant, View};
 use crate::history::{Change, Object, Place, Step};
 use crate::request::Verb;
+use crate::workload::GROUP;
 
 pub struct Finalizers;
 
@@ -92,9 +93,11 @@ fn keeper(finalizer: &str) -> Option<&'static str> {
     }
 }
 
-/// Who deletes again may want the dependents treated otherwise.
+/// Who deletes again may want the dependents treated otherwise. The first to delete may have been
+/// the server, whose definitions take their objects along.
 fn is_asked_again(view: &View<'_>, place: &Place) -> bool {
+    let first = u64::from(!place.kind.starts_with(GROUP));
     let asks = view.asks.of(place);
     let deletions = asks.iter().filter(|ask| ask.verb == Verb::Delete);
-    deletions.map(|ask| ask.times).sum::<u64>() > 1
+    deletions.map(|ask| ask.times).sum::<u64>() > first
 }
