@@ -170,6 +170,27 @@ async fn a_killed_monitor_takes_its_containers_along() {
 }
 
 #[tokio::test]
+async fn whoever_cannot_start_a_container_finds_its_sandbox_lost() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let sandbox = node.sandbox_config("lost");
+    let sandbox = node.runtime.run_sandbox(sandbox).await.unwrap();
+    let config = node.container_config("late", "true");
+    let id = node.runtime.create_container(&sandbox, config).await;
+    let status = node.runtime.sandbox_status(&sandbox).await.unwrap();
+    linux::process::kill(status.monitor_pid.unwrap(), 9).unwrap();
+    node.runtime
+        .start_container(&id.unwrap())
+        .await
+        .expect_err("nobody to start it");
+    // At once, not when the monitor's end has been heard of.
+    let status = node.runtime.sandbox_status(&sandbox).await.unwrap();
+    assert_eq!(status.state, SandboxState::NotReady);
+    node.finish().await;
+}
+
+#[tokio::test]
 async fn a_monitor_killed_while_nobody_watched_is_found_out() {
     let Some(node) = Node::new().await else {
         return;
