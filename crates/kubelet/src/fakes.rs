@@ -64,9 +64,17 @@ struct FakeNetworkState {
     addresses: BTreeMap<String, String>,
     next: u32,
     unready: Option<String>,
+    opens: bool,
 }
 
 impl FakeNetwork {
+    /// Makes the network unready until somebody asks it for an address, who does not get it yet.
+    pub fn opens_when_asked(&self, why: &str) {
+        let mut state = lock(&self.state);
+        state.unready = Some(why.to_owned());
+        state.opens = true;
+    }
+
     /// Makes the network unready, or ready again.
     pub fn set_unready(&self, why: Option<&str>) {
         lock(&self.state).unready = why.map(str::to_owned);
@@ -100,7 +108,11 @@ impl Network for FakeNetwork {
     }
 
     async fn addresses(&self, uid: &str) -> Vec<String> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        if std::mem::take(&mut state.opens) {
+            state.unready = None;
+            return Vec::new();
+        }
         state.addresses.get(uid).cloned().into_iter().collect()
     }
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 const PODS: usize = 5;
 /// A container that died so often waits long for its next start.
 const WORN: u64 = 2;
+/// How much of the log is shown when something is wrong.
+const LINES: usize = 200;
 /// How often it is looked for containers that run twice.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
@@ -57,7 +59,7 @@ impl Books {
         for _ in 0..PODS {
             books.add(kubectl);
         }
-        books.check(kubectl);
+        books.check(cluster, kubectl);
         books
     }
 
@@ -165,7 +167,7 @@ impl Books {
 
     /// Waits until all containers run, and compares them with what was done.
     #[track_caller]
-    pub fn check(&mut self, kubectl: &Kubectl) {
+    pub fn check(&mut self, cluster: &Cluster, kubectl: &Kubectl) {
         let pods = self.pods();
         let found = patiently(
             "all counted pods are ready",
@@ -185,7 +187,7 @@ impl Books {
                 right.contains(&restarts),
                 "{who} was restarted {restarts} times instead of {right:?}: {entry:?}, {}, {}",
                 state.told,
-                kubectl.ok(&format!("events --for=pod/{}", entry.pod))
+                evidence(cluster, kubectl, &entry.pod)
             );
             let processes = sleepers.get(time).cloned().unwrap_or_default();
             let [process] = processes[..] else {
@@ -227,6 +229,15 @@ impl Books {
     pub fn close(self) {
         self.watchman.end();
     }
+}
+
+/// A pod's events, and the end of the server's log.
+fn evidence(cluster: &Cluster, kubectl: &Kubectl, pod: &str) -> String {
+    let events = kubectl.ok(&format!("events --for=pod/{pod}"));
+    let log = cluster.log();
+    let lines: Vec<&str> = log.lines().rev().take(LINES).collect();
+    let lines: Vec<&str> = lines.into_iter().rev().collect();
+    format!("{events}\n{}", lines.join("\n"))
 }
 
 /// What a pod's status says.

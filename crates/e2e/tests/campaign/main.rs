@@ -114,7 +114,7 @@ impl Campaign {
         house::replace_the_worn(&self.kubectl);
         house::wait_for_peace(&self.cluster, &self.kubectl);
         self.load.must_work();
-        self.books.check(&self.kubectl);
+        self.books.check(&self.cluster, &self.kubectl);
         house::check(&self.cluster, &self.kubectl);
         self.ledger.check();
         self.books.replace_the_worn(&self.kubectl);

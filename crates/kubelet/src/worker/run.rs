@@ -121,6 +121,8 @@ impl PodWorker {
             self.shared.end_with(failure);
             return Next::End;
         }
+        // Asked before the look: while the network opens, a pod that runs has no addresses yet.
+        let unready = self.cx.network.unready();
         let observed = match self.look().await {
             Ok(observed) => observed,
             Err(error) => {
@@ -132,7 +134,7 @@ impl PodWorker {
         if is_terminal(status.phase.as_deref().unwrap_or_default()) {
             return Next::End;
         }
-        if let Some(why) = self.cx.network.unready().filter(|_| !is_host_network(pod)) {
+        if let Some(why) = unready.filter(|_| !is_host_network(pod)) {
             let text = format!("network is not ready: {why}");
             self.cx.warn(pod, "NetworkNotReady", text);
             return Next::Wait(self.later());

@@ -207,6 +207,20 @@ async fn without_a_network_only_host_pods_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_go_on_while_the_network_opens() {
+    let node = Node::new().await;
+    node.pod("web", one(json!({})));
+    node.until_ready("web").await;
+    let id = node.container("web", "a");
+    node.network.opens_when_asked("not open yet");
+    node.clock.sleep(std::time::Duration::from_secs(300)).await;
+    assert_eq!(node.container("web", "a"), id);
+    assert!(!node.has_event(
+        "Normal SandboxChanged web: Pod sandbox changed, it will be killed and re-created."
+    ));
+}
+
+#[tokio::test(start_paused = true)]
 async fn last_words_are_told() {
     let node = Node::new().await;
     let mut spec = one(json!({"terminationMessagePath": "/dev/termination-log"}));
