@@ -2,7 +2,8 @@
 //! staging/src/k8s.io/component-helpers/scheduling/corev1/helpers.go.
 
 use std::time::Duration;
-use typed::api::core::v1::{Node, NodeCondition, Pod, Taint, Toleration};
+use typed::api::core::v1::{Node, NodeCondition, Taint, Toleration};
+use typed::lean::Pod;
 
 /// A condition of the node.
 pub(crate) fn condition<'a>(node: &'a Node, kind: &str) -> Option<&'a NodeCondition> {

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Clock, Instant};
 use typed::Typed;
-use typed::api::core::v1::{Node, Pod};
+use typed::api::core::v1::Node;
+use typed::lean::Pod;
 
 pub(crate) const CONTROLLER: Controller = Controller {
     name: "pod-garbage-collector-controller",

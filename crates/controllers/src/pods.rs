@@ -6,7 +6,7 @@ use informer::Informer;
 use std::time::Duration;
 use stdx::Timestamp;
 use typed::Typed;
-use typed::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
+use typed::lean::{Pod, PodCondition};
 
 /// The annotation that says how dear a pod is.
 pub(crate) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -14,72 +14,10 @@ pub(crate) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-co
 /// The cache of pods that all controllers share. It keeps of a pod what they read, which is a small
 /// part of it.
 pub(crate) fn informer(context: &Context) -> Informer<Pod> {
-    context.factory.trimmed(trim)
-}
-
-fn trim(pod: &mut Pod) {
-    let cost = pod.annotations().get(DELETION_COST).cloned();
-    pod.metadata.annotations = cost.map(|cost| [(DELETION_COST.to_owned(), cost)].into());
-    if let Some(spec) = &mut pod.spec {
-        let trimmed = |all: Vec<Container>| each(all, trim_container);
-        *spec = PodSpec {
-            containers: trimmed(std::mem::take(&mut spec.containers)),
-            init_containers: spec.init_containers.take().map(trimmed),
-            hostname: spec.hostname.take(),
-            node_name: spec.node_name.take(),
-            subdomain: spec.subdomain.take(),
-            tolerations: spec.tolerations.take().map(|all| each(all, |one| one)),
-            ..Default::default()
-        };
-    }
-    if let Some(status) = &mut pod.status {
-        let trimmed = |all: Vec<ContainerStatus>| each(all, trim_status);
-        *status = PodStatus {
-            conditions: status.conditions.take().map(|all| each(all, |one| one)),
-            container_statuses: status.container_statuses.take().map(trimmed),
-            init_container_statuses: status.init_container_statuses.take().map(trimmed),
-            phase: status.phase.take(),
-            pod_ip: status.pod_ip.take(),
-            pod_ips: status.pod_ips.take(),
-            ..Default::default()
-        };
-    }
-}
-
-/// A list with each item trimmed and without the room that decoding left in it
-/// for more: a list of one container has room for four.
-fn each<T>(all: Vec<T>, trim: impl FnMut(T) -> T) -> Vec<T> {
-    let mut all: Vec<T> = all.into_iter().map(trim).collect();
-    all.shrink_to_fit();
-    all
-}
-
-fn trim_container(container: Container) -> Container {
-    let Container {
-        name,
-        ports,
-        restart_policy,
-        ..
-    } = container;
-    Container {
-        name,
-        ports,
-        restart_policy,
-        ..Default::default()
-    }
-}
-
-fn trim_status(status: ContainerStatus) -> ContainerStatus {
-    let ContainerStatus {
-        name,
-        restart_count,
-        ..
-    } = status;
-    ContainerStatus {
-        name,
-        restart_count,
-        ..Default::default()
-    }
+    context.factory.trimmed(|pod: &mut Pod| {
+        let cost = pod.annotations().get(DELETION_COST).cloned();
+        pod.metadata.annotations = cost.map(|cost| [(DELETION_COST.to_owned(), cost)].into());
+    })
 }
 
 /// The pod's phase.

@@ -23,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stdx::Clock;
-use typed::api::core::v1::{Pod, ResourceQuota, ResourceQuotaStatus, Service};
+use typed::api::core::v1::{ResourceQuota, ResourceQuotaStatus, Service};
+use typed::lean::Pod;
 use typed::{DecodeError, PartialObject, Typed, Wire};
 
 pub(crate) const CONTROLLER: Controller = Controller {

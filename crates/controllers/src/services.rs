@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use stdx::Timestamp;
-use typed::api::core::v1::{Container, ObjectReference, Pod, Service, ServicePort};
+use typed::api::core::v1::{ObjectReference, Service, ServicePort};
+use typed::lean::{Container, Pod};
 use typed::{IntOrString, Typed, set_matches};
 
 /// The annotation with the time of the change that led to the present addresses.

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stdx::{Clock, Instant};
 use typed::Typed;
-use typed::api::core::v1::{Node, Pod};
+use typed::api::core::v1::Node;
+use typed::lean::Pod;
 
 pub(crate) const CONTROLLER: Controller = Controller {
     name: "taint-eviction-controller",

@@ -9,6 +9,7 @@
 
 mod dynamic;
 mod kinds;
+pub mod lean;
 mod object;
 mod selector;
 mod wire;

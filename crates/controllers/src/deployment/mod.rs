@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::Clock;
 use typed::api::apps::v1::{Deployment, ReplicaSet};
-use typed::api::core::v1::Pod;
+use typed::lean::Pod;
 use typed::{Typed, selector_matches};
 
 pub(crate) const CONTROLLER: Controller = Controller {

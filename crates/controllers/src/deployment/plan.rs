@@ -12,7 +12,8 @@ use informer::Action;
 use std::sync::Arc;
 use stdx::Timestamp;
 use typed::api::apps::v1::{Deployment, ReplicaSet, ReplicaSetSpec};
-use typed::api::core::v1::{Pod, PodTemplateSpec};
+use typed::api::core::v1::PodTemplateSpec;
+use typed::lean::Pod;
 use typed::meta::{LabelSelector, ObjectMeta};
 use typed::{Labels, Typed};
 

@@ -17,8 +17,9 @@ use scale::Scales;
 use std::sync::Arc;
 use stdx::Clock;
 use typed::api::apps::v1::{Deployment, ReplicaSet};
-use typed::api::core::v1::{Pod, ReplicationController};
+use typed::api::core::v1::ReplicationController;
 use typed::api::policy::v1::PodDisruptionBudget;
+use typed::lean::Pod;
 use typed::{Typed, selector_matches, selector_string};
 
 pub(crate) const CONTROLLER: Controller = Controller {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::Timestamp;
-use typed::api::core::v1::Pod;
 use typed::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
+use typed::lean::Pod;
 use typed::meta::Condition;
 use typed::{IntOrString, Time, Typed};
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use typed::api::apps::v1::{Deployment, ReplicaSet};
 use typed::api::autoscaling::v1::Scale;
-use typed::api::core::v1::{Pod, ReplicationController};
+use typed::api::core::v1::ReplicationController;
+use typed::lean::Pod;
 use typed::meta::OwnerReference;
 use typed::{Typed, Wire};
 

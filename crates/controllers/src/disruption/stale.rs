@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stdx::Clock;
 use typed::Typed;
-use typed::api::core::v1::Pod;
+use typed::lean::Pod;
 
 const TIMEOUT: Duration = Duration::from_secs(2 * 60);
 const MARK: &str = "DisruptionTarget";

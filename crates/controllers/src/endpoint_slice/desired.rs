@@ -6,8 +6,9 @@ use crate::services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use typed::Typed;
-use typed::api::core::v1::{Node, Pod, Service};
+use typed::api::core::v1::{Node, Service};
 use typed::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort};
+use typed::lean::Pod;
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 

@@ -23,8 +23,9 @@ use informer::{
 use plan::{Plan, Template};
 use std::sync::Arc;
 use tracker::Tracker;
-use typed::api::core::v1::{Node, Pod, Service};
+use typed::api::core::v1::{Node, Service};
 use typed::api::discovery::v1::EndpointSlice;
+use typed::lean::Pod;
 use typed::{Labels, Typed};
 
 pub(crate) const CONTROLLER: Controller = Controller {

@@ -13,7 +13,8 @@ use client::{Api, DeleteOptions, Error};
 use informer::{Action, BoxError, Cached, ObjectKey, Reconcile, Store, Workers};
 use std::sync::Arc;
 use typed::Typed;
-use typed::api::core::v1::{Endpoints, Pod, Service};
+use typed::api::core::v1::{Endpoints, Service};
+use typed::lean::Pod;
 use unseen::Unseen;
 
 pub(crate) const CONTROLLER: Controller = Controller {

@@ -5,9 +5,8 @@ use crate::services::{self, HEADLESS, TRIGGER_TIME, format_trigger};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::Timestamp;
-use typed::api::core::v1::{
-    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service,
-};
+use typed::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service};
+use typed::lean::Pod;
 use typed::meta::ObjectMeta;
 use typed::{Labels, Typed};
 

@@ -4,7 +4,7 @@
 use super::conditions::Findings;
 use client::{ApiResource, Client, DeleteOptions, Error, ListOptions, Propagation, Resource};
 use std::collections::BTreeMap;
-use typed::api::core::v1::Pod;
+use typed::lean::Pod;
 use typed::{PartialObject, Typed, Wire};
 
 /// How long finalizers are given, in seconds.

@@ -22,7 +22,8 @@ use std::time::Duration;
 use stdx::Clock;
 use typed::Typed;
 use typed::api::coordination::v1::Lease;
-use typed::api::core::v1::{Node, Pod, Taint};
+use typed::api::core::v1::{Node, Taint};
+use typed::lean::Pod;
 use zones::Zones;
 
 pub(crate) const CONTROLLER: Controller = Controller {

@@ -22,7 +22,8 @@ use plan::Manage;
 use std::sync::Arc;
 use std::time::Duration;
 use typed::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
-use typed::api::core::v1::Pod;
+use typed::api::core::v1 as core;
+use typed::lean::Pod;
 use typed::{Typed, selector_matches};
 
 /// A kind that wants so many pods of one template.
@@ -48,6 +49,7 @@ pub(crate) fn start<T: Replicated>(context: &Context, component: &str) {
         pods: by_owner,
         set_api: context.client.api(),
         pod_api: context.client.api(),
+        whole_pod_api: context.client.api(),
         recorder: context.recorder(component),
         expectations,
         clock: context.clock.clone(),
@@ -65,6 +67,8 @@ struct Replicas<T> {
     pods: Index<Pod>,
     set_api: Api<T>,
     pod_api: Api<Pod>,
+    /// By which pods are made.
+    whole_pod_api: Api<core::Pod>,
     recorder: Recorder,
     expectations: Expectations,
     clock: stdx::Clock,
@@ -234,8 +238,8 @@ impl<T: Replicated> Replicas<T> {
         }
     }
 
-    async fn create_one(&self, object: &T, pod: &Pod) -> Result<(), Error> {
-        match self.pod_api.create(pod).await {
+    async fn create_one(&self, object: &T, pod: &core::Pod) -> Result<(), Error> {
+        match self.whole_pod_api.create(pod).await {
             Ok(created) => {
                 self.record(
                     object,

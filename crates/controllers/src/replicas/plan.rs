@@ -7,7 +7,8 @@ use std::time::Duration;
 use stdx::Timestamp;
 use typed::Typed;
 use typed::api::apps::v1::ReplicaSet;
-use typed::api::core::v1::Pod;
+use typed::api::core::v1 as core;
+use typed::lean::Pod;
 use typed::meta::{ObjectMeta, OwnerReference};
 
 /// No more pods than this are created or deleted at a time.
@@ -59,11 +60,11 @@ pub(super) fn next_look(set: &ReplicaSet, active: &[Arc<Pod>], now: Timestamp) -
         .map(|wait| wait.max(LOOK_AHEAD_MIN))
 }
 
-/// A pod as the set's template describes it.
-pub(super) fn pod_of(set: &ReplicaSet, owner: OwnerReference) -> Pod {
+/// A pod as the set's template describes it, whole.
+pub(super) fn pod_of(set: &ReplicaSet, owner: OwnerReference) -> core::Pod {
     let template = set.spec.template.clone().unwrap_or_default();
     let template_meta = template.metadata.unwrap_or_default();
-    Pod {
+    core::Pod {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-", set.name())),
             namespace: set.metadata.namespace.clone(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::Timestamp;
 use typed::Typed;
-use typed::api::core::v1::{ContainerStatus, Pod};
+use typed::lean::{ContainerStatus, Pod, PodStatus};
 
 /// The `count` pods to delete first. A pod whose node holds more related pods ranks before others.
 pub(super) fn first_to_go(
@@ -118,7 +118,7 @@ fn restarts(pod: &Pod) -> (i32, i32) {
             .max()
             .unwrap_or(0)
     };
-    let sidecars = |status: &typed::api::core::v1::PodStatus| {
+    let sidecars = |status: &PodStatus| {
         let init = pod
             .spec
             .iter()

@@ -6,7 +6,7 @@ use client::Error;
 use std::sync::Arc;
 use stdx::Timestamp;
 use typed::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
-use typed::api::core::v1::Pod;
+use typed::lean::Pod;
 use typed::{Labels, Time, Typed, set_matches};
 
 const REPLICA_FAILURE: &str = "ReplicaFailure";
