@@ -16,11 +16,13 @@ use hyper_util::rt::TokioIo;
 use meta::Status;
 use std::time::Duration;
 use stdx::Clock;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// How long the other direction of a joined connection may take to end after
 /// the first one has.
 const LINGER: Duration = Duration::from_secs(300);
+/// What is moved at a time: whole records of TLS, of which one that is cut in two costs twice.
+const PIECE: usize = 64 << 10;
 /// Headers that are about one connection only.
 const HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("keep-alive"),
@@ -170,6 +172,17 @@ async fn join(
 
 /// Whether everything was delivered.
 async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> bool {
-    let copied = tokio::io::copy(&mut from, &mut to).await.is_ok();
-    copied && to.shutdown().await.is_ok()
+    let mut piece = vec![0; PIECE];
+    loop {
+        match from.read(&mut piece).await {
+            Err(_) => return false,
+            Ok(0) => return to.shutdown().await.is_ok(),
+            Ok(length) => {
+                let sent = to.write_all(&piece[..length]).await;
+                if sent.is_err() || to.flush().await.is_err() {
+                    return false;
+                }
+            }
+        }
+    }
 }

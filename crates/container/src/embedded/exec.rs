@@ -25,6 +25,8 @@ use crate::status::ContainerState;
 
 /// Bytes of each stream that [`collect`] keeps, as the kubelet of upstream does.
 const COLLECT_MAX: usize = 16 << 20;
+/// What is moved at a time: as much as a pipe holds.
+const PIECE: usize = 64 << 10;
 /// How long to wait, after a command ended, for streams that something it left
 /// behind still holds open.
 const DRAIN_FOR: Duration = Duration::from_secs(1);
@@ -245,7 +247,8 @@ pub(super) async fn forward(
         // Some programs listen on IPv6 only; the first refusal is the one to tell.
         Err(error) => connect(&asked, port, true).await.map_err(|_| error)?,
     };
-    let copied = tokio::io::copy_bidirectional(&mut stream, &mut socket).await;
+    let copied =
+        tokio::io::copy_bidirectional_with_sizes(&mut stream, &mut socket, PIECE, PIECE).await;
     copied.map(|_| ()).map_err(broken("port-forward"))
 }
 
@@ -304,7 +307,12 @@ fn null() -> io::Result<OwnedFd> {
 async fn copy_in(from: Option<Input>, to: Option<pipe::Sender>) {
     if let (Some(mut from), Some(mut to)) = (from, to) {
         // A command that closes its input, or a caller that leaves, ends the copy.
-        let _ = tokio::io::copy(&mut from, &mut to).await;
+        let mut piece = vec![0; PIECE];
+        while let Ok(length @ 1..) = from.read(&mut piece).await {
+            if to.write_all(&piece[..length]).await.is_err() {
+                break;
+            }
+        }
     }
 }
 
@@ -321,7 +329,7 @@ async fn type_in(mut terminal: Terminal, from: Option<Input>) {
 async fn copy_out(from: Option<impl AsyncRead + Unpin>, to: Option<Output>) {
     let Some(mut from) = from else { return };
     let mut to = to;
-    let mut buffer = vec![0; 32 << 10];
+    let mut buffer = vec![0; PIECE];
     while let Ok(length) = from.read(&mut buffer).await {
         if length == 0 {
             break;

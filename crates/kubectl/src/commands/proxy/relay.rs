@@ -17,7 +17,10 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional_with_sizes;
 
+/// What is moved at a time over a connection that was upgraded.
+const PIECE: usize = 64 << 10;
 /// What is meant for one connection only.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
     CONNECTION,
@@ -116,7 +119,8 @@ impl Relay {
             if let Ok(client) = client.await {
                 // Either side ends it.
                 let mut client = TokioIo::new(client);
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut *server).await;
+                let copied = copy_bidirectional_with_sizes(&mut client, &mut *server, PIECE, PIECE);
+                let _ = copied.await;
             }
         });
         let mut switching = super::server::body("");
