@@ -8,18 +8,22 @@ pub struct TabWriter {
     pub min_width: usize,
     /// Space after the widest cell.
     pub padding: usize,
+    /// A column is as wide as it was in lines before, also when others lacked it in between.
+    pub remembers: bool,
 }
 
 /// The layout of tables.
 pub const TABLE: TabWriter = TabWriter {
     min_width: 6,
     padding: 3,
+    remembers: true,
 };
 
 /// The layout of descriptions.
 pub const DESCRIPTION: TabWriter = TabWriter {
     min_width: 0,
     padding: 2,
+    remembers: false,
 };
 
 impl TabWriter {
@@ -30,6 +34,7 @@ impl TabWriter {
             writer: self,
             lines: &lines,
             widths: Vec::new(),
+            widest: Vec::new(),
             out: String::with_capacity(text.len() * 2),
         };
         layout.block(0, lines.len());
@@ -41,6 +46,8 @@ struct Layout<'a> {
     writer: TabWriter,
     lines: &'a [Vec<&'a str>],
     widths: Vec<usize>,
+    /// The widest that each column has been.
+    widest: Vec<usize>,
     out: String,
 }
 
@@ -65,12 +72,24 @@ impl Layout<'_> {
                 width = width.max(cell + self.writer.padding);
                 this += 1;
             }
+            let width = self.remembered(column, width);
             self.widths.push(width);
             self.block(from, this);
             self.widths.pop();
             from = this;
         }
         self.write(from, to);
+    }
+
+    /// Follows github.com/liggitt/tabwriter, which upstream prints tables with.
+    fn remembered(&mut self, column: usize, width: usize) -> usize {
+        if !self.writer.remembers {
+            return width;
+        }
+        self.widest.resize(self.widest.len().max(column + 1), 0);
+        let widest = &mut self.widest[column];
+        *widest = width.max(*widest);
+        *widest
     }
 
     fn write(&mut self, from: usize, to: usize) {
@@ -108,5 +127,12 @@ mod tests {
     #[test]
     fn tables_have_six_wide_columns() {
         assert_eq!(TABLE.format("A\tB\nxyzw\tc\n"), "A      B\nxyzw   c\n");
+    }
+
+    #[test]
+    fn tables_remember_how_wide_their_columns_were() {
+        let text = "NAME\tA LONG TITLE\t\nx\ny\t1\t\n";
+        let wanted = "NAME   A LONG TITLE   \nx\ny      1              \n";
+        assert_eq!(TABLE.format(text), wanted);
     }
 }

@@ -6,6 +6,7 @@ mod compare;
 mod completion;
 mod config;
 mod describe;
+mod doubles;
 mod errors;
 mod explain;
 mod impersonate;
@@ -48,6 +49,9 @@ fn main() -> ExitCode {
                 impersonate::others_are_impersonated_alike,
             ),
         ],
-        &[],
+        &[(
+            "doubled_apis_are_used_alike",
+            doubles::doubled_apis_are_used_alike,
+        )],
     )
 }

@@ -95,12 +95,12 @@ async fn requests(shell: &Shell, args: &DecideArgs) -> Result<(Vec<Info>, Vec<Er
     if !args.files.is_empty() {
         wanted = from_files(shell, &args.files).await?;
     }
-    if !args.names.is_empty() {
-        let resource = shell.resource("certificatesigningrequests").await?;
-        wanted.extend(args.names.iter().map(|name| {
-            let object = value!({"metadata": {"name": (name.as_str())}});
-            of_server(resource.clone(), object)
-        }));
+    for name in &args.names {
+        let (kind, name) = name
+            .split_once('/')
+            .unwrap_or(("certificatesigningrequests", name));
+        let object = value!({"metadata": {"name": (name)}});
+        wanted.push(of_server(shell.resource(kind).await?, object));
     }
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for mut info in wanted {

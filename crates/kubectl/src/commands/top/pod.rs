@@ -42,11 +42,7 @@ pub(super) async fn run(shell: &Shell, args: &Args) -> Result {
         return said("only one of NAME or selector can be provided");
     }
     let root = root(shell).await?;
-    let mut metrics = read(shell, args, &root, "").await?;
-    if !metrics.is_empty() && !args.field_selector.is_empty() {
-        let pods = read(shell, args, "/api/v1", &args.field_selector).await?;
-        metrics.retain(|measured| pods.iter().any(|pod| key(pod) == key(measured)));
-    }
+    let mut metrics = read(shell, args, &root).await?;
     if metrics.is_empty() {
         return nothing(shell, args).await;
     }
@@ -62,7 +58,7 @@ fn key(pod: &Value) -> (&str, &str) {
     )
 }
 
-async fn read(shell: &Shell, args: &Args, root: &str, fields: &str) -> Result<Vec<Value>> {
+async fn read(shell: &Shell, args: &Args, root: &str) -> Result<Vec<Value>> {
     let namespace = shell.namespace()?.0;
     let all = match args.all_namespaces {
         true => format!("{root}/pods"),
@@ -74,7 +70,7 @@ async fn read(shell: &Shell, args: &Args, root: &str, fields: &str) -> Result<Ve
             &all,
             &[
                 ("labelSelector", &args.common.selector),
-                ("fieldSelector", fields),
+                ("fieldSelector", &args.field_selector),
             ],
         ),
     };
@@ -85,7 +81,7 @@ async fn read(shell: &Shell, args: &Args, root: &str, fields: &str) -> Result<Ve
 /// Says why nothing is shown: there is nothing, or it has not been measured.
 async fn nothing(shell: &Shell, args: &Args) -> Result {
     let now = stdx::Clock::system().wall().as_second();
-    let pods = read(shell, args, "/api/v1", &args.field_selector).await?;
+    let pods = read(shell, args, "/api/v1").await?;
     for pod in &pods {
         let created = meta::time::parse(pod.str_at(&["metadata", "creationTimestamp"]));
         let age = created.map_or(0, |then| now - then.as_second());
