@@ -37,6 +37,9 @@ const OWN_USER: [&str; 3] = [
 /// The command that means something else by `--profile` than what is measured.
 const OWN_PROFILE: &str = "kubectl debug";
 
+/// Commands that read folders of files with all that is below them, unless they are told not to.
+const RECURSIVE: [&str; 2] = ["selector", "wait"];
+
 /// Runs a command line without the program's own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     if let Some(code) = completion::answer(&arguments) {
@@ -124,16 +127,20 @@ fn with_go_flags(command: clap::Command) -> clap::Command {
         .get_subcommands()
         .map(|sub| sub.get_name().to_string())
         .collect();
+    let is_recursive = RECURSIVE.contains(&command.get_name());
     let mut command = command.mut_args(|argument| match argument.get_action() {
-        ArgAction::SetTrue => argument
-            .action(ArgAction::Set)
-            .value_parser(truth)
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_value("false")
-            .default_missing_value("true")
-            .hide_default_value(true)
-            .hide_possible_values(true),
+        ArgAction::SetTrue => {
+            let is_true = is_recursive && argument.get_long() == Some("recursive");
+            argument
+                .action(ArgAction::Set)
+                .value_parser(truth)
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value(if is_true { "true" } else { "false" })
+                .default_missing_value("true")
+                .hide_default_value(true)
+                .hide_possible_values(true)
+        }
         ArgAction::Set | ArgAction::Append
             if !argument.is_positional() && !argument.is_require_equals_set() =>
         {
@@ -213,5 +220,25 @@ mod tests {
             assert!(parse(words).is_ok(), "{words}");
         }
         assert!(parse("get pods --xyz").is_err());
+    }
+
+    #[test]
+    fn some_commands_read_folders_to_the_end() {
+        for (words, wanted) in [
+            ("wait -f a", true),
+            ("wait -f a -R=false", false),
+            ("set selector -f a b=c", true),
+            ("set image -f a b=c", false),
+            ("apply -f a", false),
+        ] {
+            let given = std::iter::once("kubectl").chain(words.split(' '));
+            let matches = command().try_get_matches_from(given).expect(words);
+            let mut below = &matches;
+            while let Some((_, deeper)) = below.subcommand() {
+                below = deeper;
+            }
+            let recursive = below.get_one::<bool>("recursive").copied();
+            assert_eq!(recursive, Some(wanted), "{words}");
+        }
     }
 }

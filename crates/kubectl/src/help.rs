@@ -82,6 +82,24 @@ const SET_BY_GLOBALS: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// Options that are something else when they are not given than the parser knows.
+const UNSAID: [(&str, &str, &str); 14] = [
+    ("kubectl api-resources", "namespaced", "true"),
+    ("kubectl apply", "openapi-patch", "true"),
+    ("kubectl cluster-info dump", "output", "'json'"),
+    ("kubectl config view", "output", "'yaml'"),
+    ("kubectl create clusterrole", "aggregation-rule", ""),
+    ("kubectl create cronjob", "restart", "''"),
+    ("kubectl create quota", "scopes", "''"),
+    ("kubectl debug", "attach", "false"),
+    ("kubectl debug", "share-processes", "true"),
+    ("kubectl delete", "ignore-not-found", "false"),
+    ("kubectl logs", "since", "0s"),
+    ("kubectl logs", "tail", "-1"),
+    ("kubectl run", "attach", "false"),
+    ("kubectl scale", "replicas", "0"),
+];
+
 const GLOBAL_HINT: &str = "Use \"kubectl options\" for a list of global command-line options (applies to all commands).\n";
 
 /// The page of a command, called by a path such as `kubectl create role`.
@@ -106,7 +124,7 @@ pub(crate) fn page(root: &Command, path: &str) -> String {
     let below: Vec<&Command> = shown(command).collect();
     if !below.is_empty() {
         out.push_str("\nAvailable Commands:\n");
-        out.push_str(&listed(&below));
+        out.push_str(&listed(&below, shown(command)));
     }
     let set = SET_BY_GLOBALS.iter().find(|(own, _)| *own == path);
     let set = set.map_or(&[][..], |(_, names)| names);
@@ -143,14 +161,17 @@ fn first_page(root: &Command) -> String {
     let named = |name: &&str| root.find_subcommand(name);
     for (title, names) in GROUPS {
         let commands: Vec<&Command> = names.iter().filter_map(named).collect();
-        out.push_str(&format!("\n{title}:\n{}", listed(&commands)));
+        out.push_str(&format!("\n{title}:\n{}", listed(&commands, shown(root))));
     }
     let grouped = |command: &&Command| {
         let mut all = GROUPS.iter().flat_map(|(_, names)| names.iter());
         all.any(|name| *name == command.get_name())
     };
     let others: Vec<&Command> = shown(root).filter(|command| !grouped(command)).collect();
-    out.push_str(&format!("\nOther Commands:\n{}", listed(&others)));
+    out.push_str(&format!(
+        "\nOther Commands:\n{}",
+        listed(&others, shown(root))
+    ));
     out.push_str("\nUsage:\n  kubectl [flags] [options]\n\n");
     out.push_str("Use \"kubectl <command> --help\" for more information about a given command.\n");
     out + GLOBAL_HINT
@@ -185,16 +206,13 @@ fn sentence(text: &str) -> String {
     }
 }
 
-fn listed(commands: &[&Command]) -> String {
-    let widest = commands
-        .iter()
-        .map(|c| c.get_name().len())
-        .max()
-        .unwrap_or(0);
-    let width = widest.max(13);
+/// Commands beside what they do; the column is as wide as the widest name needs.
+fn listed<'a>(commands: &[&Command], widest: impl Iterator<Item = &'a Command>) -> String {
+    let widest = widest.map(|command| command.get_name().len()).max();
+    let width = widest.unwrap_or(0).max(11);
     let lines = commands.iter().map(|command| {
         let name = command.get_name();
-        format!("  {name:width$} {}\n", about(command))
+        format!("  {name:width$}   {}\n", about(command))
     });
     lines.collect()
 }
@@ -208,10 +226,10 @@ pub(crate) fn options<'a>(path: &str, arguments: impl Iterator<Item = &'a Arg>) 
         .collect();
     named.sort_by_key(|(long, _)| *long);
     let lines = named.iter().map(|(long, arg)| {
-        let short = arg
-            .get_short()
-            .map(|c| format!("-{c}, "))
-            .unwrap_or_default();
+        // Commands that keep an option of all commands know it by its long name.
+        let is_kept = path.starts_with("kubectl config set-");
+        let short = arg.get_short().filter(|_| !is_kept);
+        let short = short.map(|c| format!("-{c}, ")).unwrap_or_default();
         let help = arg
             .get_help()
             .map(|h| sentence(&h.to_string()))
@@ -238,6 +256,12 @@ pub(crate) fn default(path: &str, arg: &Arg) -> String {
     let defaults = arg.get_default_values().iter();
     let text: Vec<String> = defaults.map(|v| v.to_string_lossy().into_owned()).collect();
     let text = text.join(",");
+    let unsaid = UNSAID
+        .iter()
+        .find(|(command, long, _)| *command == path && Some(*long) == arg.get_long());
+    if let Some((_, _, default)) = unsaid {
+        return (*default).to_string();
+    }
     if matches!(arg.get_action(), ArgAction::Append) {
         return format!("[{text}]");
     }

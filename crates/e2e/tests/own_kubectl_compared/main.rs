@@ -1,5 +1,5 @@
 //! Our own kubectl beside a stock one on the same cluster, by topic: what is shown, explained,
-//! described, refused, changed and completed. What differs on purpose is in docs/kubectl.md.
+//! described, refused, changed and completed, with which options, through which proxies. What differs on purpose is in docs/kubectl.md.
 
 mod changes;
 mod compare;
@@ -10,6 +10,7 @@ mod doubles;
 mod errors;
 mod explain;
 mod impersonate;
+mod options;
 mod proxied;
 
 use e2e::suite;
@@ -49,9 +50,12 @@ fn main() -> ExitCode {
                 impersonate::others_are_impersonated_alike,
             ),
         ],
-        &[(
-            "doubled_apis_are_used_alike",
-            doubles::doubled_apis_are_used_alike,
-        )],
+        &[
+            (
+                "doubled_apis_are_used_alike",
+                doubles::doubled_apis_are_used_alike,
+            ),
+            ("options_are_upstreams", options::options_are_upstreams),
+        ],
     )
 }
