@@ -299,6 +299,23 @@ users:
     }
 
     #[test]
+    fn a_cluster_may_have_a_proxy() {
+        let read = |proxy: &str| {
+            let server = "server: https://127.0.0.1:6443";
+            let with_proxy = format!("{server}\n    proxy-url: {proxy}");
+            let config = Kubeconfig::parse(&CONFIG.replace(server, &with_proxy)).unwrap();
+            config.http_config(None).map(|http| {
+                let here = "https://127.0.0.1:6443".parse().unwrap();
+                http.proxies.of(&here).map(Proxy::port)
+            })
+        };
+        assert_eq!(read("socks5://p").unwrap(), Some(1080));
+        assert_eq!(read("\"\"").unwrap(), None);
+        let error = read("ftp://p").unwrap_err().to_string();
+        assert!(error.contains("proxy-url in kubeconfig"), "{error}");
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
         let config = Kubeconfig::parse(CONFIG).unwrap();
         let error = config.http_config(Some("there")).unwrap_err();
