@@ -147,13 +147,22 @@ fn images_that_cannot_be_had_hold_back_who_mounts_them(t: &Scope) {
         volumes: [{name: box, image: {reference: busybox:1.35}}]
         ",
     );
-    let message = t.event("missing", "Failed")["message"].clone();
+    let waiting = path("main", "waiting.reason");
+    t.wait_field("pod missing", &waiting, "CreateContainerError");
+    let message = t.field("pod missing", &path("main", "waiting.message"));
+    let (head, tail) = (
+        "failed to mount image volume: ImageVolumeMountFailed: failed to ensure image subpath \"not/there\" in ",
+        "No such file or directory (os error 2)",
+    );
     assert!(
-        message
-            .as_str()
-            .is_some_and(|m| m.starts_with("Error: mount ")),
+        message.starts_with(head) && message.ends_with(tail),
         "{message}"
     );
+    assert_eq!(
+        t.event("missing", "Failed")["message"],
+        format!("Error: {message}")
+    );
+    assert_eq!(t.field("pod missing", &path("main", "running")), "");
     let refused = t.feed(
         "apply -f -",
         &e2e::pod(

@@ -165,6 +165,9 @@ pub trait Mounts: Send + Sync + 'static {
     /// Whether something is mounted exactly there.
     fn is_mounted(&self, target: &Path) -> io::Result<bool>;
 
+    /// Looks for a path below a mounted directory, without leaving it.
+    fn find(&self, target: &Path, path: &Path) -> io::Result<()>;
+
     /// All mount points at and below a directory, the deepest first.
     fn below(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 }

@@ -24,6 +24,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Default)]
 pub struct FakeMounts {
     mounted: Mutex<BTreeSet<PathBuf>>,
+    missing: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl FakeMounts {
+    /// Says whether a path is in what is mounted; it is unless told otherwise.
+    pub fn set_missing(&self, path: &str, is_missing: bool) {
+        let mut missing = lock(&self.missing);
+        match is_missing {
+            true => missing.insert(path.into()),
+            false => missing.remove(Path::new(path)),
+        };
+    }
 }
 
 impl Mounts for FakeMounts {
@@ -44,6 +56,13 @@ impl Mounts for FakeMounts {
 
     fn is_mounted(&self, target: &Path) -> io::Result<bool> {
         Ok(lock(&self.mounted).contains(target))
+    }
+
+    fn find(&self, _target: &Path, path: &Path) -> io::Result<()> {
+        match lock(&self.missing).contains(path) {
+            true => Err(io::ErrorKind::NotFound.into()),
+            false => Ok(()),
+        }
     }
 
     fn below(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -254,6 +273,15 @@ pub struct FakeMachine {
     pub memory_available: AtomicU64,
     /// Free room on the disk of 100 GiB, in bytes.
     pub disk_available: AtomicU64,
+    freed: Mutex<Option<Box<dyn Fn() -> bool + Send>>>,
+}
+
+impl FakeMachine {
+    /// Leaves 4 GiB on the disk until something is so, and 50 GiB from then on.
+    pub fn fill_disk_until(&self, is_so: impl Fn() -> bool + Send + 'static) {
+        self.disk_available.store(4 * GIB, Ordering::Relaxed);
+        *lock(&self.freed) = Some(Box::new(is_so));
+    }
 }
 
 const GIB: u64 = 1 << 30;
@@ -263,6 +291,7 @@ impl Default for FakeMachine {
         Self {
             memory_available: AtomicU64::new(4 * GIB),
             disk_available: AtomicU64::new(60 * GIB),
+            freed: Mutex::default(),
         }
     }
 }
@@ -292,6 +321,9 @@ impl Machine for FakeMachine {
     }
 
     fn disk(&self, _path: &Path) -> io::Result<Disk> {
+        if lock(&self.freed).take_if(|is_so| is_so()).is_some() {
+            self.disk_available.store(50 * GIB, Ordering::Relaxed);
+        }
         Ok(Disk {
             capacity_bytes: 100 * GIB,
             available_bytes: self.disk_available.load(Ordering::Relaxed),

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::doors::{Cgroups, Disk, Machine, MachineFacts, Mounts};
@@ -193,6 +193,13 @@ impl Mounts for LinuxMounts {
         let target = fs::canonicalize(target)?;
         let table = linux::mount::table()?;
         Ok(table.iter().any(|mount| mount.mount_point == target))
+    }
+
+    fn find(&self, target: &Path, path: &Path) -> io::Result<()> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        rustix::fs::openat2(open_directory(target)?, path, flags, Mode::empty(), resolve)?;
+        Ok(())
     }
 
     fn below(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use container::config::Image;
+use container::config::{ContainerConfig, Image};
 use typed::Typed;
 use typed::api::core::v1::{Container, ImageVolumeSource, Pod};
 
@@ -121,6 +121,35 @@ impl PodWorker {
             Some(failure) => Err(NotStarted::new(&failure.reason, failure.message.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Whether the images have the paths that the container mounts of them.
+    /// They are only read, so that what is missing cannot be made.
+    ///
+    /// Runtimes refuse to create the container; the words are those of
+    /// internal/cri/server/container_image_mount.go of containerd.
+    pub(super) fn check_image_paths(
+        &self,
+        pod: &Pod,
+        config: &ContainerConfig,
+        mounted: &Mounted,
+    ) -> Result<(), String> {
+        let volumes = spec(pod).volumes.iter().flatten();
+        let images = volumes.filter(|volume| volume.image.is_some());
+        let places: Vec<_> = images.filter_map(|v| mounted.get(&v.name)).collect();
+        for mount in &config.mounts {
+            let (place, Some(path)) = (&mount.host_path, &mount.sub_path) else {
+                continue;
+            };
+            if places.contains(&place) {
+                self.cx.mounts.find(place, path).map_err(|error| {
+                    format!(
+                        "failed to mount image volume: ImageVolumeMountFailed: failed to ensure image subpath {path:?} in {place:?}: {error}"
+                    )
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn tell_of_failure(&self, pod: &Pod, container: &str, failure: &Failure) {

@@ -144,6 +144,9 @@ impl PodWorker {
                 return Err(self.failed(pod, spec, "CreateContainerConfigError", error));
             }
         };
+        if let Err(text) = self.check_image_paths(pod, &config, volumes) {
+            return Err(self.failed(pod, spec, "CreateContainerError", text));
+        }
         let logs = self.cx.log_directory(pod).join(&spec.name);
         if let Err(error) = std::fs::create_dir_all(&logs) {
             let text = format!("create {}: {error}", logs.display());

@@ -3,7 +3,7 @@
 use crate::{Node, one};
 use container::fake::Script;
 use kubelet::doors::ImageFailure;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -241,4 +241,32 @@ async fn last_words_are_told() {
         (&ended["message"], &ended["exitCode"]),
         (&json!("farewell"), &json!(3))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_an_image_volume_lacks_is_waited_for() {
+    let node = Node::new().await;
+    node.mounts.set_missing("not/there", true);
+    let mount = json!({"name": "v", "mountPath": "/v", "subPath": "not/there"});
+    let mut spec = one(json!({"volumeMounts": [mount]}));
+    spec["volumes"] = json!([{"name": "v", "image": {"reference": "nginx"}}]);
+    node.pod("web", spec);
+    let waiting = "/status/containerStatuses/0/state/waiting";
+    let reason = format!("{waiting}/reason");
+    let refused = |pod: &Value| pod.pointer(&reason) == Some(&json!("CreateContainerError"));
+    let pod = node.until("web", "refused", refused).await;
+    let message = pod.pointer(waiting).unwrap()["message"].as_str().unwrap();
+    let said = "failed to mount image volume: ImageVolumeMountFailed: failed to ensure image subpath \"not/there\" in ";
+    assert!(message.starts_with(said), "{message}");
+    assert!(node.has_event(&format!("Warning Failed web: Error: {said}")));
+    // Nothing was created, so that nothing crashes; it is tried again and again.
+    let tried = || {
+        let lines = node.events.lines();
+        lines.iter().filter(|line| line.contains(said)).count()
+    };
+    node.until_true("several tries", || tried() > 2).await;
+    assert!(refused(&node.get("web").unwrap()));
+    node.mounts.set_missing("not/there", false);
+    let pod = node.until_ready("web").await;
+    assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
 }

@@ -26,6 +26,7 @@ struct Node {
     api: FakeApi,
     runtime: Arc<FakeRuntime>,
     images: Arc<FakeImages>,
+    mounts: Arc<FakeMounts>,
     network: Arc<FakeNetwork>,
     events: Arc<FakeEvents>,
     prober: Arc<ScriptedProber>,
@@ -108,6 +109,7 @@ impl Below {
             supervisor.child("informers"),
         );
         let images = Arc::new(FakeImages::default());
+        let mounts = Arc::new(FakeMounts::default());
         let events = Arc::new(FakeEvents::default());
         let prober = Arc::new(ScriptedProber::default());
         let machine = Arc::new(FakeMachine::default());
@@ -115,7 +117,7 @@ impl Below {
             runtime: runtime.clone(),
             images: images.clone(),
             network: network.clone(),
-            mounts: Arc::new(FakeMounts::default()),
+            mounts: mounts.clone(),
             cgroups: Arc::new(FakeCgroups::default()),
             machine: machine.clone(),
             prober: Some(prober.clone()),
@@ -136,6 +138,7 @@ impl Below {
             api,
             runtime,
             images,
+            mounts,
             network,
             events,
             prober,
