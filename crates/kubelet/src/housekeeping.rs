@@ -1,20 +1,18 @@
-//! What is done now and then: leftovers, dead containers, long logs.
+//! What is done now and then: leftovers, dead containers, unused images, long logs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use container::status::{
-    ContainerFilter, ContainerState, SandboxFilter, SandboxState, SandboxStatus,
-};
+use container::status::{SandboxFilter, SandboxStatus};
 use typed::Typed;
 use typed::api::core::v1::Pod;
 
+use crate::container_gc;
 use crate::context::Context;
 use crate::image_gc;
 use crate::kubelet::{HOUSEKEEPING, uids};
 use crate::labels::GRACE_PERIOD;
 use crate::logs::rotate;
-use crate::metrics;
 use crate::qos::{Qos, qos};
 use crate::resources::{cpu_shares, pod_requests};
 use crate::worker::PodWorkers;
@@ -48,7 +46,7 @@ async fn tidy(cx: Arc<Context>, workers: PodWorkers) {
     loop {
         cx.clock.sleep(HOUSEKEEPING).await;
         round = round.wrapping_add(1);
-        remove_dead(&cx).await;
+        container_gc::collect(&cx).await;
         if round.is_multiple_of(ROUNDS) {
             weigh_classes(&cx);
             end_orphans(&cx, &workers).await;
@@ -169,84 +167,6 @@ fn weigh_classes(cx: &Context) {
         let path = format!("{above}/{class}");
         if let Err(error) = cx.cgroups.ensure(&path, Some(shares)) {
             tracing::warn!(path, %error, "cannot weigh a class of pods");
-        }
-    }
-}
-
-/// Leaves one dead container of each name, for its logs and its exit code.
-async fn remove_dead(cx: &Context) {
-    let all = match cx
-        .runtime
-        .list_containers(&ContainerFilter::default())
-        .await
-    {
-        Ok(all) => all,
-        Err(error) => {
-            tracing::warn!(error = error.chain(), "cannot list containers");
-            return;
-        }
-    };
-    let mut running = 0;
-    let mut dead: HashMap<(String, String), Vec<(i64, String)>> = HashMap::new();
-    for container in &all {
-        if container.state == ContainerState::Running {
-            running += 1;
-        }
-        // Also those that were made and never started, when a kubelet died in between.
-        if container.state != ContainerState::Running {
-            let uid = container.labels.get(crate::labels::POD_UID).cloned();
-            let key = (uid.unwrap_or_default(), container.name.clone());
-            let entry = (container.created_ns, container.id.clone());
-            dead.entry(key).or_default().push(entry);
-        }
-    }
-    cx.metrics.set(
-        metrics::RUNNING_CONTAINERS,
-        "container_state=\"running\"".to_owned(),
-        f64::from(running),
-    );
-    let mut gone = HashSet::new();
-    for mut containers in dead.into_values() {
-        containers.sort_unstable();
-        containers.pop();
-        for (_, id) in containers {
-            match cx.runtime.remove_container(&id).await {
-                Ok(()) => {
-                    gone.insert(id);
-                }
-                Err(error) => {
-                    tracing::warn!(id, error = error.chain(), "cannot remove dead container");
-                }
-            }
-        }
-    }
-    let left = all.iter().filter(|c| !gone.contains(&c.id));
-    let in_use: HashSet<&str> = left.map(|c| c.sandbox_id.as_str()).collect();
-    remove_old_sandboxes(cx, &in_use).await;
-}
-
-/// Earlier sandboxes of a pod go when no container of theirs is left.
-async fn remove_old_sandboxes(cx: &Context, in_use: &HashSet<&str>) {
-    let Ok(sandboxes) = cx.runtime.list_sandboxes(&SandboxFilter::default()).await else {
-        return;
-    };
-    let mut newest: HashMap<&str, u32> = HashMap::new();
-    for sandbox in &sandboxes {
-        let attempt = newest.entry(&sandbox.uid).or_default();
-        *attempt = (*attempt).max(sandbox.attempt);
-    }
-    for sandbox in &sandboxes {
-        let is_newest = newest.get(sandbox.uid.as_str()) == Some(&sandbox.attempt);
-        let is_used = in_use.contains(sandbox.id.as_str());
-        if is_newest || is_used || sandbox.state == SandboxState::Ready {
-            continue;
-        }
-        if let Err(error) = cx.runtime.remove_sandbox(&sandbox.id).await {
-            tracing::warn!(
-                id = sandbox.id,
-                error = error.chain(),
-                "cannot remove old sandbox"
-            );
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod adapters;
 mod admission;
 pub mod config;
 mod container_config;
+mod container_gc;
 mod context;
 mod dns;
 pub mod doors;

@@ -1,5 +1,6 @@
 //! Node-pressure eviction: before the machine runs out of memory, disk or
-//! process ids, images that nobody uses go, and then pods, one at a time.
+//! process ids, dead containers and images that nobody uses go, and then pods,
+//! one at a time.
 //!
 //! Follows pkg/kubelet/eviction/eviction_manager.go. A shortage is reported as
 //! a condition of the node, and keeps pods away, until it was not seen for five
@@ -19,6 +20,7 @@ use typed::Typed;
 use typed::api::core::v1::Pod;
 
 use crate::admission::is_critical;
+use crate::container_gc;
 use crate::context::Context;
 use crate::doors::Kind;
 use crate::events::node_reference;
@@ -132,6 +134,7 @@ async fn look(cx: &Context, workers: &PodWorkers, memory: &mut Memory) -> Option
     cx.events
         .event(&node, Kind::Warning, "EvictionThresholdMet", text);
     if worst.signal.is_of_disk() {
+        container_gc::remove_unused(cx, workers).await;
         image_gc::remove_unused(cx).await;
         let seen = observe(cx);
         if !cx
@@ -141,7 +144,10 @@ async fn look(cx: &Context, workers: &PodWorkers, memory: &mut Memory) -> Option
             .iter()
             .any(|one| is_met(one, &seen, true))
         {
-            tracing::info!(resource, "unused images were enough to go");
+            tracing::info!(
+                resource,
+                "dead containers and unused images were enough to go"
+            );
             return None;
         }
     }

@@ -120,6 +120,17 @@ fn remove_oldest(path: &Path, files_max: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a log with all that was rotated of it.
+pub fn remove(path: &Path) -> io::Result<()> {
+    for file in rotated(path)?.iter().map(PathBuf::as_path).chain([path]) {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The rotated files of a log, the oldest first.
 pub fn rotated(path: &Path) -> io::Result<Vec<PathBuf>> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {

@@ -15,6 +15,7 @@ mod run;
 mod start;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stdx::{CancellationToken, Importance};
@@ -70,11 +71,21 @@ impl Desired {
 pub struct Shared {
     desired: Mutex<Desired>,
     ending: CancellationToken,
+    over: AtomicBool,
 }
 
 impl Shared {
     fn desired(&self) -> Desired {
         self.lock().clone()
+    }
+
+    /// Whether all has ended, and its last status was said.
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    fn set_over(&self) {
+        self.over.store(true, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Desired> {
@@ -131,6 +142,13 @@ impl PodWorkers {
             (!ended && !desired.gone).then_some(desired.pod)
         });
         active.collect()
+    }
+
+    /// The uids of pods that are over: nothing of them runs, and nothing will.
+    pub fn over(&self) -> Vec<String> {
+        let workers = self.workers();
+        let over = workers.iter().filter(|(_, shared)| shared.is_over());
+        over.map(|(uid, _)| uid.clone()).collect()
     }
 
     /// The newest definition of a pod, wherever it stands.
@@ -207,6 +225,7 @@ impl PodWorkers {
         let shared = Arc::new(Shared {
             desired: Mutex::new(desired),
             ending: CancellationToken::new(),
+            over: AtomicBool::new(false),
         });
         if self
             .workers()

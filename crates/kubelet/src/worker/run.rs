@@ -304,7 +304,10 @@ impl PodWorker {
             let stage = (desired.pod.is_deleting(), desired.gone);
             if said != Some(stage) {
                 match self.give_back(&desired).await {
-                    Ok(()) => said = Some(stage),
+                    Ok(()) => {
+                        self.shared.set_over();
+                        said = Some(stage);
+                    }
                     Err(error) => {
                         tracing::warn!(pod = desired.pod.key(), error, "cannot clean up after pod");
                         let time = self.later();

@@ -1,6 +1,9 @@
 //! Machines that run short of memory or disk.
 
 use crate::{Node, one};
+use container::Runtime;
+use container::fake::Script;
+use container::status::SandboxFilter;
 use kubelet::doors::StoredImage;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -96,6 +99,36 @@ async fn who_is_needed_stays_whatever_is_short() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn dead_containers_go_before_pods() {
+    let node = Node::new().await;
+    let script = Script {
+        exit: Some(3),
+        ..Script::default()
+    };
+    node.runtime.script("b", script);
+    let mut ends = one(json!({"name": "b"}));
+    ends["restartPolicy"] = json!("Never");
+    node.pod("ended", ends);
+    node.pod("web", one(json!({})));
+    node.until_ready("web").await;
+    let ended = node.until_phase("ended", "Failed").await;
+    let uid = node.uid("ended");
+    // It is kept for its logs, until the disk is short.
+    node.clock.sleep(std::time::Duration::from_secs(300)).await;
+    assert!(node.runtime.find(&uid, "b").is_some());
+    let (runtime, gone) = (node.runtime.clone(), uid.clone());
+    node.machine
+        .fill_disk_until(move || runtime.find(&gone, "b").is_none());
+    node.until_pressure("DiskPressure", "True").await;
+    node.until_pressure("DiskPressure", "False").await;
+    assert_eq!(node.phase("web"), "Running");
+    let left = node.runtime.list_sandboxes(&SandboxFilter::default()).await;
+    assert!(left.unwrap().iter().all(|sandbox| sandbox.name == "web"));
+    let now = node.get("ended").unwrap();
+    assert_eq!(now["status"], ended["status"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn unused_images_go_before_pods() {
     let node = Node::new().await;
     node.pod("web", one(json!({})));
@@ -109,17 +142,13 @@ async fn unused_images_go_before_pods() {
     *node.images.stored.lock().unwrap() = vec![image("used", true), image("idle", false)];
     // The collector knows them for long enough by then.
     node.clock.sleep(std::time::Duration::from_secs(910)).await;
-    node.machine
-        .disk_available
-        .store(4 * GIB, Ordering::Relaxed);
-    node.until_true("the idle image goes", || {
-        let left = node.images.stored.lock().unwrap();
+    let images = node.images.clone();
+    let has_gone = move || {
+        let left = images.stored.lock().unwrap();
         left.iter().map(|image| image.id.as_str()).eq(["used"])
-    })
-    .await;
-    node.machine
-        .disk_available
-        .store(50 * GIB, Ordering::Relaxed);
+    };
+    node.machine.fill_disk_until(has_gone.clone());
+    node.until_true("the idle image goes", has_gone).await;
     assert!(
         node.has_event(
             "Warning EvictionThresholdMet node1: Attempting to reclaim ephemeral-storage"
@@ -127,4 +156,5 @@ async fn unused_images_go_before_pods() {
     );
     node.until_pressure("DiskPressure", "True").await;
     node.until_pressure("DiskPressure", "False").await;
+    assert_eq!(node.phase("web"), "Running");
 }
