@@ -12,6 +12,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod pod;
 mod pod_security;
+mod pod_topology_labels;
 mod priority;
 mod rbac_escalation;
 mod request;

@@ -6,6 +6,7 @@ use crate::limit_ranger::LimitRanger;
 use crate::namespace_lifecycle::NamespaceLifecycle;
 use crate::node_restriction::NodeRestriction;
 use crate::pod_security::PodSecurity;
+use crate::pod_topology_labels::PodTopologyLabels;
 use crate::priority::Priority;
 use crate::rbac_escalation::RbacEscalation;
 use crate::runtime_class::RuntimeClass;
@@ -42,6 +43,7 @@ pub fn chain(needs: &Needs) -> Chain {
         Box::new(Priority),
         Box::new(DefaultTolerationSeconds),
         Box::new(RuntimeClass),
+        Box::new(PodTopologyLabels),
         // Upstream asks this where roles are stored, after everybody else.
         Box::new(RbacEscalation::new(
             needs.authorizer.clone(),
