@@ -172,6 +172,10 @@ impl Registry {
     fn mark(&self, resource: &Resource, object: &mut Value, options: &DeleteOptions) {
         let kind = resource.hub();
         let grace = kind.grace(object, options.grace_period_seconds);
+        if object.is_deleting() && kind.is_held(object) {
+            // A namespace that is being emptied: what the first delete said stands.
+            return;
+        }
         if object.is_deleting() {
             let asked = grace.filter(|_| options.grace_period_seconds.is_some());
             if shorten(object, asked) == Pending::Still {

@@ -293,6 +293,32 @@ async fn a_namespace_goes_when_its_own_finalizer_does() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_is_being_emptied_heeds_its_first_delete_only() {
+    let cluster = Cluster::start().await;
+    let one = "/api/v1/namespaces/n";
+    let namespace = value!({"metadata": {"name": "n", "finalizers": ["x.io/f"]}});
+    cluster.post("/api/v1/namespaces", &namespace).await.ok();
+    let (_, going) = delete(&cluster, one, value!({"propagationPolicy": "Foreground"})).await;
+    let finalizers = |namespace: &Value| namespace.items_at(&["metadata", "finalizers"]).to_vec();
+    let both = ["x.io/f", "foregroundDeletion"].map(Value::from);
+    assert_eq!(finalizers(&going), both);
+    for policy in ["Orphan", "Background", "Foreground"] {
+        let (code, again) = delete(&cluster, one, value!({"propagationPolicy": policy})).await;
+        assert_eq!((code, &again), (200, &going), "{policy}");
+    }
+    // Once it is empty, deletes are as those of everything else.
+    let mut empty = cluster.get(one).await.ok();
+    empty.remove_at(&["spec", "finalizers"]);
+    let done = cluster.put(&format!("{one}/finalize"), &empty).await;
+    assert_eq!(finalizers(&done.ok()), both);
+    let (_, orphaning) = delete(&cluster, one, value!({"propagationPolicy": "Orphan"})).await;
+    assert_eq!(
+        finalizers(&orphaning),
+        ["x.io/f", "orphan"].map(Value::from)
+    );
+}
+
+#[tokio::test]
 async fn events_live_an_hour() {
     let event = api::kinds().find(|k| k.card().kind == "Event" && k.card().group.is_empty());
     let ttl = event.and_then(api::Kind::ttl);
