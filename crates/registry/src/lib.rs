@@ -37,6 +37,7 @@ pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use fields::applied;
 pub use read::{Freshness, ListQuery, Listed};
 pub use registry::{Registry, Resource};
+pub use rewrite::Wanted;
 pub use service::ServiceAllocator;
 pub use stored::{Layout, Selection, Stored};
 pub use topics::Topic;

@@ -6,20 +6,48 @@
 //! Follows GuaranteedUpdate of k8s.io/apiserver/pkg/storage/etcd3/store.go.
 
 use crate::registry::{Registry, Resource};
-use crate::update::overtaken;
+use crate::update::{other_than_wanted, overtaken};
 use crate::{Call, failure, keys, written};
+use bytes::Bytes;
+use meta::object::Object as _;
 use meta::{Status, Value};
 use store::{Outcome, Txn};
 
+/// Which object it has to be; what is empty does not matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// This very object.
+    pub uid: &'a str,
+    /// At this version.
+    pub resource_version: &'a str,
+}
+
+impl Wanted<'_> {
+    /// Follows Check of apiserver's pkg/storage/interfaces.go.
+    fn check(self, key: &Bytes, object: &Value) -> Result<(), String> {
+        let (uid, version) = (object.uid(), object.resource_version());
+        for (what, wanted, found) in [
+            ("UID", self.uid, uid),
+            ("ResourceVersion", self.resource_version, version),
+        ] {
+            if !wanted.is_empty() && wanted != found {
+                return Err(other_than_wanted(key, what, wanted, found));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Registry {
-    /// Changes an object in its stored form, again whenever somebody else was
-    /// faster. `change` leaves it as valid as it was.
+    /// Changes an object in its stored form if it is what is wanted, again
+    /// whenever somebody else was faster. `change` leaves it as valid as it was.
     pub async fn rewrite(
         &self,
         call: &Call<'_>,
         resource: &Resource,
         namespace: &str,
         name: &str,
+        wanted: Wanted<'_>,
         change: &(dyn Fn(&mut Value) -> Result<(), Status> + Sync),
     ) -> Result<(), Status> {
         let key = keys::key(&resource.prefix, namespace, name);
@@ -29,6 +57,9 @@ impl Registry {
                 return Err(Status::not_found(&resource.card().group_resource(), name));
             };
             let mut object = written::read(resource, &found)?;
+            wanted
+                .check(&key, &object)
+                .map_err(|why| Status::conflict(&resource.card().group_resource(), name, why))?;
             change(&mut object)?;
             let bytes = written::bytes(resource, &mut object);
             if call.dry_run || bytes == found.value {

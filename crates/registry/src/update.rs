@@ -111,7 +111,13 @@ impl Registry {
                 );
                 return Err(Status::conflict(&of, aim.name, why));
             }
-            uid => return Err(Status::conflict(&of, aim.name, other_uid(key, uid, ""))),
+            uid => {
+                return Err(Status::conflict(
+                    &of,
+                    aim.name,
+                    other_than_wanted(key, "UID", uid, ""),
+                ));
+            }
         }
         if !may {
             return Err(Status::not_found(&of, aim.name));
@@ -342,10 +348,10 @@ fn request<'a>(
 }
 
 /// Follows apiserver's pkg/storage/errors.go, NewInvalidObjError.
-fn other_uid(key: &Bytes, wanted: &str, found: &str) -> String {
+pub(crate) fn other_than_wanted(key: &Bytes, what: &str, wanted: &str, found: &str) -> String {
     let key = String::from_utf8_lossy(key);
     format!(
-        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
     )
 }
 
@@ -375,7 +381,7 @@ fn check_version(
     }
     let uid = object.uid();
     if !uid.is_empty() && uid != old.uid() {
-        let why = other_uid(key, uid, old.uid());
+        let why = other_than_wanted(key, "UID", uid, old.uid());
         return Err(Status::conflict(&card.group_resource(), name, why));
     }
     Ok(insists)

@@ -9,8 +9,8 @@ use crate::verbs::with_warnings;
 use crate::{negotiate, options, present};
 use http::StatusCode;
 use meta::object::Object as _;
-use meta::{Errors, Field, Status, Value, value};
-use registry::{Call, Resource, decode};
+use meta::{Errors, Field, GroupResource, Status, Value, value};
+use registry::{Call, Resource, Wanted, decode};
 use std::sync::Arc;
 
 pub(super) async fn serve(
@@ -25,6 +25,10 @@ pub(super) async fn serve(
     let kind = &api::core::binding::Binding;
     let mut binding = decode::decode(kind, &request.body, format, validation, &call)?;
     let name = request.info.name.clone();
+    if binding.name() != name {
+        let text = "name in URL does not match name in Binding object";
+        return Err(Status::bad_request(text));
+    }
     bind(server, &request, &call, &name, &mut binding).await?;
     let success = value!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(with_warnings(
@@ -60,14 +64,17 @@ async fn bind(
     admit(server, call, request, binding).await?;
     validate(name, binding)?;
     let now = meta::time::seconds(server.registry.clock().wall());
-    let resource = pods.card().group_resource();
+    let resource = GroupResource::new("", "pods/binding");
     let change = |pod: &mut Value| {
         assign(pod, binding, &now).map_err(|why| Status::conflict(&resource, name, why))
     };
-    let namespace = &request.info.namespace;
-    let registry = &server.registry;
+    let wanted = Wanted {
+        uid: binding.uid(),
+        resource_version: binding.resource_version(),
+    };
+    let (registry, namespace) = (&server.registry, &request.info.namespace);
     registry
-        .rewrite(call, &pods, namespace, name, &change)
+        .rewrite(call, &pods, namespace, name, wanted, &change)
         .await
 }
 
@@ -93,12 +100,6 @@ fn validate(name: &str, binding: &Value) -> Result<(), Status> {
 
 fn assign(pod: &mut Value, binding: &Value, now: &str) -> Result<(), String> {
     let name = pod.name();
-    let (uid, wanted) = (pod.uid(), binding.uid());
-    if !wanted.is_empty() && wanted != uid {
-        return Err(format!(
-            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        ));
-    }
     if pod.is_deleting() {
         return Err(format!(
             "pod {name} is being deleted, cannot be assigned to a host"
@@ -129,23 +130,24 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Says that the pod is scheduled, in the place of what was said of it before.
+/// Follows UpdatePodCondition of pkg/api/pod/util.go.
 fn set_scheduled(pod: &mut Value, now: &str) {
     let status = pod.make_object().object("status");
+    status.remove("nominatedNodeName");
     let conditions = status.entry("conditions").make_array();
     let found = conditions
         .iter_mut()
         .find(|c| c.str_at(&["type"]) == "PodScheduled");
+    let since = match &found {
+        Some(known) if known.str_at(&["status"]) == "True" => known.str_at(&["lastTransitionTime"]),
+        _ => now,
+    };
+    let condition = value!({
+        "type": "PodScheduled", "status": "True", "lastTransitionTime": since,
+    });
     match found {
-        Some(condition) => {
-            if condition.str_at(&["status"]) != "True" {
-                condition.set_at(&["lastTransitionTime"], now);
-            }
-            condition.set_at(&["status"], "True");
-            condition.remove_at(&["reason"]);
-            condition.remove_at(&["message"]);
-        }
-        None => conditions.push(value!({
-            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now
-        })),
+        Some(known) => *known = condition,
+        None => conditions.push(condition),
     }
 }

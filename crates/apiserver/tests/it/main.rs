@@ -1,5 +1,6 @@
 //! What clients see: a stock kubectl against the API server.
 
+mod bindings;
 mod cluster;
 mod conformance;
 mod custom;
