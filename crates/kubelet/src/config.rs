@@ -61,7 +61,7 @@ pub struct Config {
     pub container_log_max_files: u32,
     /// Whether the kubelet registers the node.
     pub register_node: bool,
-    /// How long streaming connections may be silent.
+    /// How long streaming connections may be silent; without end if zero.
     pub streaming_idle_timeout: Duration,
 }
 

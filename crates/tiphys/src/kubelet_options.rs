@@ -23,13 +23,14 @@ pub struct KubeletOptions {
     eviction: EvictionOptions,
     eviction_transition: Option<Duration>,
     eviction_grace_max: i64,
+    streaming_idle: Option<Duration>,
 }
 
 /// Sets an option from its text.
 type Set = fn(&mut KubeletOptions, &str) -> Result<()>;
 
 /// All options, alphabetically.
-pub const OPTIONS: [(&str, Set); 14] = [
+pub const OPTIONS: [(&str, Set); 15] = [
     ("eviction-hard", |options, value| {
         options.eviction.hard = Some(value.into());
         Ok(())
@@ -93,6 +94,10 @@ pub const OPTIONS: [(&str, Set); 14] = [
         options.serialize_pulls = value.parse()?;
         Ok(())
     }),
+    ("streaming-connection-idle-timeout", |options, value| {
+        options.streaming_idle = Some(duration(value)?);
+        Ok(())
+    }),
 ];
 
 impl KubeletOptions {
@@ -149,6 +154,11 @@ impl KubeletOptions {
         })
     }
 
+    /// How long streams may be silent, if it is said; zero is without end.
+    pub fn streaming_idle(&self) -> Option<Duration> {
+        self.streaming_idle
+    }
+
     /// Says what does not go together.
     pub fn check(&self) -> Result<()> {
         let checked = || -> Result<()> {
@@ -202,6 +212,7 @@ mod tests {
             ),
             ("eviction-hard", "memory.available<1%"),
             ("eviction-pressure-transition-period", "30s"),
+            ("streaming-connection-idle-timeout", "5m"),
         ]);
         let read = read.expect("options");
         let policy = Policy {
@@ -215,7 +226,9 @@ mod tests {
         let eviction = read.eviction().expect("thresholds");
         assert_eq!(eviction.thresholds.len(), 1);
         assert_eq!(eviction.transition, Duration::from_secs(30));
+        assert_eq!(read.streaming_idle(), Some(Duration::from_secs(300)));
         let usual = options(&[]).expect("no options");
+        assert_eq!(usual.streaming_idle(), None);
         assert_eq!(usual.image_gc().expect("a policy"), Policy::default());
         assert_eq!(usual.parallel_pulls().expect("a number"), None);
         assert_eq!(usual.eviction().expect("thresholds"), Eviction::default());

@@ -147,6 +147,8 @@ fn kubelet_config(config: &Config, node_ip: Ipv4Addr) -> Result<kubelet::Config>
     out.image_root = instance.images();
     out.image_gc = config.args.kubelet.image_gc()?;
     out.eviction = config.args.kubelet.eviction()?;
+    let streaming_idle = config.args.kubelet.streaming_idle();
+    out.streaming_idle_timeout = streaming_idle.unwrap_or(out.streaming_idle_timeout);
     out.cgroup_root = instance.cgroup();
     if config.runs("dns") {
         out.cluster_dns = vec![config.cluster_dns.to_string()];

@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 use stdx::{Clock, Importance};
 use streams::channel::{CLOSE, OUTCOME, RESIZE, STDERR, STDIN, STDOUT, frame, split};
 use streams::{Message, farewell, protocol};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
+use super::idle::{Idle, Watched};
 use super::query::Query;
 use super::upgrade::{Socket, Spoken, Wire, accept};
 use super::{Answer, Server, spdy_streams};
@@ -64,14 +65,14 @@ impl Wants {
 
 /// The caller's ends of a command's streams.
 pub(super) struct Ends {
-    pub(super) stdin: DuplexStream,
-    pub(super) stdout: DuplexStream,
-    pub(super) stderr: DuplexStream,
+    pub(super) stdin: Watched<DuplexStream>,
+    pub(super) stdout: Watched<DuplexStream>,
+    pub(super) stderr: Watched<DuplexStream>,
     pub(super) resize: mpsc::Sender<TerminalSize>,
 }
 
 /// Streams for a command, and the caller's ends of them.
-pub(super) fn streams(wants: Wants) -> (Streams, Ends) {
+pub(super) fn streams(wants: Wants, idle: &Idle) -> (Streams, Ends) {
     let (stdout, from_stdout) = tokio::io::duplex(BUFFER);
     let (stderr, from_stderr) = tokio::io::duplex(BUFFER);
     let (stdin, to_stdin) = tokio::io::duplex(BUFFER);
@@ -89,9 +90,9 @@ pub(super) fn streams(wants: Wants) -> (Streams, Ends) {
         resize: wants.tty.then_some(resized),
     };
     let ends = Ends {
-        stdin: to_stdin,
-        stdout: from_stdout,
-        stderr: from_stderr,
+        stdin: idle.watch(to_stdin),
+        stdout: idle.watch(from_stdout),
+        stderr: idle.watch(from_stderr),
         resize,
     };
     (streams, ends)
@@ -116,26 +117,35 @@ where
     };
     let cx = &server.handle.cx;
     let clock = cx.clock.clone();
+    let idle = server.idle();
     cx.supervisor.spawn(name, Importance::Ordinary, async move {
         let protocol = upgrade.protocol;
-        match upgrade.wire().await {
-            Ok(Wire::WebSocket(socket)) => converse(*socket, wants, clock, work).await,
-            Ok(Wire::Spdy(raw)) => spdy_streams::converse(*raw, protocol, wants, clock, work).await,
-            Err(error) => tracing::debug!(%error, name, "a stream did not come about"),
-        }
+        let talking = async {
+            match upgrade.wire().await {
+                Ok(Wire::WebSocket(socket)) => {
+                    converse(*socket, streams(wants, &idle), clock, work).await;
+                }
+                Ok(Wire::Spdy(raw)) => {
+                    let streams = streams(wants, &idle);
+                    spdy_streams::converse(*raw, protocol, wants, streams, clock, work).await;
+                }
+                Err(error) => tracing::debug!(%error, name, "a stream did not come about"),
+            }
+        };
+        idle.end(talking).await;
     });
     answer
 }
 
 /// Joins a client's socket to `work`.
-async fn converse<W, F>(socket: Socket, wants: Wants, clock: Clock, work: W)
+async fn converse<W, F>(socket: Socket, streams: (Streams, Ends), clock: Clock, work: W)
 where
     W: FnOnce(Streams) -> F,
     F: Future<Output = Value>,
 {
     let (sink, source) = socket.split();
     let (sender, messages) = mpsc::channel::<Message>(16);
-    let (streams, ends) = streams(wants);
+    let (streams, ends) = streams;
     let working = async move {
         let (out, err) = (sender.clone(), sender.clone());
         let pumps = async {
@@ -208,7 +218,7 @@ pub(super) async fn write(
 }
 
 /// Sends what a stream yields until its end.
-async fn pump(channel: u8, mut from: DuplexStream, to: mpsc::Sender<Message>) {
+async fn pump(channel: u8, mut from: impl AsyncRead + Unpin, to: mpsc::Sender<Message>) {
     let mut piece = vec![0; PIECE];
     loop {
         match from.read(&mut piece).await {
@@ -225,7 +235,7 @@ async fn pump(channel: u8, mut from: DuplexStream, to: mpsc::Sender<Message>) {
 /// Takes what the client sends, until it goes.
 async fn read(
     mut source: SplitStream<Socket>,
-    stdin: DuplexStream,
+    stdin: impl AsyncWrite + Unpin,
     resize: mpsc::Sender<TerminalSize>,
 ) {
     let mut stdin = Some(stdin);

@@ -9,6 +9,7 @@ mod channels;
 mod containers;
 mod exec;
 mod healthz;
+mod idle;
 mod logs;
 mod metrics;
 mod pods;
@@ -43,6 +44,7 @@ use crate::doors::BoxError;
 use crate::kubelet::Handle;
 use crate::metrics as counters;
 use auth::{Authority, Denied};
+use idle::Idle;
 
 /// How long a client may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -157,6 +159,12 @@ struct Server {
 }
 
 impl Server {
+    /// For one connection that streams.
+    fn idle(&self) -> Idle {
+        let cx = &self.handle.cx;
+        Idle::new(cx.clock.clone(), cx.config.streaming_idle_timeout)
+    }
+
     async fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,

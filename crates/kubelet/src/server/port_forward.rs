@@ -16,13 +16,13 @@ use stdx::Importance;
 use streams::channel::{frame, split};
 use streams::protocol::{PORTS, TUNNELLED_PORTS, V4};
 use streams::{Message, farewell};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, WriteHalf};
 use tokio::sync::mpsc;
 
 use super::channels::{accompany, write};
 use super::port_streams::Ports;
 use super::query::Query;
-use super::upgrade::{Socket, Spoken, Wire, accept};
+use super::upgrade::{Socket, Spoken, Upgrade, Wire, accept};
 use super::{Answer, Server, port_streams, text};
 
 const SPOKEN: Spoken = Spoken {
@@ -66,20 +66,25 @@ pub(super) async fn answer(
         sandbox,
         pod: format!("{name}_{namespace}"),
         clock: cx.clock.clone(),
+        idle: server.idle(),
     };
+    let idle = ports_of.idle.clone();
     cx.supervisor
         .spawn("port forward", Importance::Ordinary, async move {
-            let is_tunnel = upgrade.protocol == TUNNELLED_PORTS;
-            match upgrade.wire().await {
-                Ok(Wire::Spdy(raw)) => port_streams::serve(*raw, ports_of).await,
-                Ok(Wire::WebSocket(socket)) if is_tunnel => {
-                    tunnel(*socket, ports_of).await;
-                }
-                Ok(Wire::WebSocket(socket)) => forward(*socket, ports_of, ports).await,
-                Err(error) => tracing::debug!(%error, "a forwarded port did not come about"),
-            }
+            idle.end(join(upgrade, ports_of, ports)).await;
         });
     answer
+}
+
+/// Joins a client to the ports of a pod, whatever it speaks.
+async fn join(upgrade: Upgrade, ports_of: Ports, ports: Vec<u16>) {
+    let is_tunnel = upgrade.protocol == TUNNELLED_PORTS;
+    match upgrade.wire().await {
+        Ok(Wire::Spdy(raw)) => port_streams::serve(*raw, ports_of).await,
+        Ok(Wire::WebSocket(socket)) if is_tunnel => tunnel(*socket, ports_of).await,
+        Ok(Wire::WebSocket(socket)) => forward(*socket, ports_of, ports).await,
+        Err(error) => tracing::debug!(%error, "a forwarded port did not come about"),
+    }
 }
 
 /// SPDY whose bytes are the messages of a WebSocket.
@@ -106,7 +111,7 @@ async fn forward(socket: Socket, ports_of: Ports, ports: Vec<u16>) {
     let clock = ports_of.clock.clone();
     let (sink, mut source) = socket.split();
     let (sender, messages) = mpsc::channel::<Message>(ports.len() * 2 + 16);
-    let mut writers: HashMap<u8, WriteHalf<tokio::io::DuplexStream>> = HashMap::new();
+    let mut writers: HashMap<u8, WriteHalf<_>> = HashMap::new();
     let mut joined = Vec::new();
     for (index, port) in ports.iter().enumerate() {
         let data = u8::try_from(2 * index).unwrap_or(u8::MAX);
@@ -115,7 +120,7 @@ async fn forward(socket: Socket, ports_of: Ports, ports: Vec<u16>) {
             let _ = sender.try_send(frame(channel, &port.to_le_bytes()));
         }
         let (ours, theirs) = tokio::io::duplex(BUFFER);
-        let (reader, writer) = tokio::io::split(ours);
+        let (reader, writer) = tokio::io::split(ports_of.idle.watch(ours));
         writers.insert(data, writer);
         let (ports_of, sender, port) = (&ports_of, sender.clone(), *port);
         joined.push(async move {
@@ -155,7 +160,7 @@ async fn forward(socket: Socket, ports_of: Ports, ports: Vec<u16>) {
     .await;
 }
 
-async fn pump(channel: u8, mut from: ReadHalf<tokio::io::DuplexStream>, to: mpsc::Sender<Message>) {
+async fn pump(channel: u8, mut from: impl AsyncRead + Unpin, to: mpsc::Sender<Message>) {
     let mut piece = vec![0; BUFFER / 2];
     loop {
         match from.read(&mut piece).await {

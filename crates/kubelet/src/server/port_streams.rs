@@ -16,6 +16,7 @@ use stdx::Clock;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
 use super::channels::{BUFFER, PIECE};
+use super::idle::Idle;
 
 /// The ports of one pod.
 pub(super) struct Ports {
@@ -24,6 +25,8 @@ pub(super) struct Ports {
     /// What it is called in complaints.
     pub(super) pod: String,
     pub(super) clock: Clock,
+    /// Whether anything is said over any of them.
+    pub(super) idle: Idle,
 }
 
 /// How long what has said all is still sent what the client says.
@@ -135,7 +138,7 @@ async fn pair(
 async fn forward(ports: &Ports, port: u16, data: (Sender, Receiver), error: Sender) {
     let (sender, receiver) = data;
     let (ours, theirs) = tokio::io::duplex(BUFFER);
-    let (reader, writer) = tokio::io::split(ours);
+    let (reader, writer) = tokio::io::split(ports.idle.watch(ours));
     let connected = ports.connect(port, theirs, take(reader, &sender));
     let feeding = feed(receiver, writer);
     tokio::pin!(connected, feeding);

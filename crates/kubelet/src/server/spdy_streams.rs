@@ -16,7 +16,7 @@ use streams::protocol::{V1, V2, V4};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::channels::{PIECE, Wants, size_of, streams};
+use super::channels::{Ends, PIECE, Wants, size_of};
 
 /// How long a client may take to open its streams.
 const OPEN: Duration = Duration::from_secs(30);
@@ -38,6 +38,7 @@ pub(super) async fn converse<T, W, F>(
     io: T,
     protocol: &'static str,
     wants: Wants,
+    streams: (Streams, Ends),
     clock: Clock,
     work: W,
 ) where
@@ -51,7 +52,7 @@ pub(super) async fn converse<T, W, F>(
         match clock.timeout(OPEN, opening).await {
             Ok(Some(opened)) => {
                 tokio::select! {
-                    () = talk(opened, protocol, wants, work) => {}
+                    () = talk(opened, protocol, streams, work) => {}
                     () = refuse_more(&mut session) => return,
                 }
             }
@@ -113,12 +114,12 @@ async fn refuse_more(session: &mut Session) {
     }
 }
 
-async fn talk<W, F>(opened: Opened, protocol: &str, wants: Wants, work: W)
+async fn talk<W, F>(opened: Opened, protocol: &str, streams: (Streams, Ends), work: W)
 where
     W: FnOnce(Streams) -> F,
     F: Future<Output = Value>,
 {
-    let (streams, ends) = streams(wants);
+    let (streams, ends) = streams;
     let (stdin, from_stdin) = opened.stdin.unzip();
     let (resize, from_resize) = opened.resize.unzip();
     let feeding = async {

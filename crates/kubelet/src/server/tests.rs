@@ -72,6 +72,10 @@ struct House {
 
 impl House {
     async fn new() -> House {
+        House::configured(|_| {}).await
+    }
+
+    async fn configured(change: impl FnOnce(&mut Config)) -> House {
         let clock = Clock::system();
         let api = FakeApi::new(clock.clone(), Rng::seeded(1));
         let client = client::Client::new(Arc::new(Reviewing(api.clone())));
@@ -96,7 +100,8 @@ impl House {
             prober: None,
             events: Some(Arc::new(FakeEvents::default())),
         };
-        let config = Config::new("node1", temp.path());
+        let mut config = Config::new("node1", temp.path());
+        change(&mut config);
         let handle = crate::run(
             config,
             client,
@@ -131,7 +136,11 @@ impl House {
     }
 
     async fn with_pod() -> House {
-        let house = House::new().await;
+        House::new().await.and_pod().await
+    }
+
+    async fn and_pod(self) -> House {
+        let house = self;
         house.api.create(
             "pods",
             json!({
@@ -437,6 +446,38 @@ async fn attached_streams_and_forwarded_ports_echo() {
         .unwrap();
     let answer = socket.next().await.unwrap().unwrap();
     assert_eq!(&answer.into_data()[..], b"\0ping");
+}
+
+#[tokio::test]
+async fn streams_end_when_nothing_is_said() {
+    let short = |config: &mut Config| config.streaming_idle_timeout = Duration::from_millis(600);
+    let house = House::configured(short).await.and_pod().await;
+    for (path, protocol) in [
+        (
+            "/attach/default/web/a?stdin=1&stdout=1",
+            "v5.channel.k8s.io",
+        ),
+        ("/portForward/default/web?ports=80", "v4.channel.k8s.io"),
+    ] {
+        let mut socket = house.open(path, protocol).await.unwrap();
+        for _ in 0..5 {
+            // Longer than it may be silent, all together.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let word = Message::Binary(Bytes::from_static(b"\0word"));
+            socket.send(word).await.unwrap();
+            while !socket
+                .next()
+                .await
+                .unwrap()
+                .unwrap()
+                .into_data()
+                .ends_with(b"word")
+            {}
+        }
+        let ended = async { while let Some(Ok(_)) = socket.next().await {} };
+        let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+        assert!(ended.is_ok(), "{path}");
+    }
 }
 
 mod spdy;

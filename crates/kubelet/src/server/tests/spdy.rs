@@ -142,6 +142,17 @@ async fn ports_are_forwarded_as_pairs_of_streams() {
 }
 
 #[tokio::test]
+async fn connections_end_when_nothing_is_said() {
+    let short = |config: &mut Config| config.streaming_idle_timeout = Duration::from_millis(200);
+    let house = House::configured(short).await.and_pod().await;
+    let mut client = house
+        .spdy("/portForward/default/web", "portforward.k8s.io")
+        .await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), client.session.accept()).await;
+    assert!(ended.is_ok_and(|stream| stream.is_none()));
+}
+
+#[tokio::test]
 async fn ports_are_forwarded_through_a_tunnel() {
     let house = House::with_pod().await;
     let protocol = "SPDY/3.1+portforward.k8s.io";
