@@ -239,6 +239,16 @@ fn proxies_lead_to_what_listens(t: &Scope) {
             (outcome.stdout == direct).then_some(())
         });
     }
+    let root = t.ok("exec web -- sh -c 'cat /etc/nginx/conf.d/*.conf | grep -m1 root'");
+    let root = root.trim().trim_start_matches("root").trim();
+    let root = root.trim_end_matches(';');
+    let page = format!("echo \"<a href=/next>next</a><p title=/next>\" > {root}/links.html");
+    t.ok(&format!("exec web -- sh -c '{page}'"));
+    let place = format!("{here}/pods/web/proxy");
+    assert_eq!(
+        t.ok(&format!("get --raw {place}/links.html")).trim(),
+        format!("<a href={place}/next>next</a><p title=/next>")
+    );
     let node = format!("/api/v1/nodes/{}/proxy", t.cluster.node());
     assert_eq!(t.ok(&format!("get --raw {node}/healthz")), "ok");
     assert!(t.ok(&format!("get --raw {node}/pods")).contains("PodList"));

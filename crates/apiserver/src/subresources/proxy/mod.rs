@@ -1,8 +1,10 @@
 //! `nodes/proxy`, `pods/proxy` and `services/proxy`: whatever listens there,
 //! upgrades included. Names may carry scheme and port, `https:web:8443`. Follows
 //! pkg/registry/core/{pod,service,node} (ResourceLocation) and
-//! apimachinery/pkg/util/proxy/{upgradeaware,transport}.go; HTML is passed on as
-//! it is.
+//! apimachinery/pkg/util/proxy/{upgradeaware,transport}.go.
+
+mod html;
+mod links;
 
 use super::streams::kubelet_of;
 use crate::answer::Answer;
@@ -10,6 +12,7 @@ use crate::backend::Backend;
 use crate::server::Server;
 use crate::stack::Request;
 use http::{HeaderValue, Method, StatusCode, header};
+use links::Links;
 use meta::{Reason, Status, Value};
 use registry::Resource;
 use std::sync::Arc;
@@ -117,38 +120,13 @@ async fn through(
     }
     let target = way.target(&request.raw_query);
     let clock = server.registry.clock();
-    let mut answer = backend.forward(clock, &target, request).await?;
-    let place = answer.headers.get(header::LOCATION);
-    let place = place.and_then(|place| place.to_str().ok());
-    let place = place.and_then(|place| back(place, &way.entrance, &backend.authority(), &host));
-    if let Some(place) = place.and_then(|place| HeaderValue::from_str(&place).ok()) {
-        answer.headers.insert(header::LOCATION, place);
-    }
-    Ok(answer)
-}
-
-/// Where a redirection leads when it is followed through the proxy; `None` when
-/// it leads elsewhere or is right already.
-fn back(place: &str, entrance: &str, authority: &str, host: &str) -> Option<String> {
-    let (whose, path) = match place.split_once("://") {
-        Some((_, rest)) => {
-            let at = rest.find('/').unwrap_or(rest.len());
-            rest.split_at(at)
-        }
-        None => ("", place),
+    let answer = backend.forward(clock, &target, request).await?;
+    let links = Links {
+        entrance: encode(&way.entrance),
+        authority: backend.authority(),
+        host,
     };
-    let is_here = whose.is_empty() || whose == authority || whose == host;
-    if !is_here || !path.starts_with('/') {
-        return None;
-    }
-    let start = match whose {
-        "" => String::new(),
-        _ => format!("https://{host}"),
-    };
-    match path.starts_with(entrance) {
-        true => Some(format!("{start}{path}")),
-        false => Some(format!("{start}{entrance}{path}")),
-    }
+    Ok(links.lead_back(answer))
 }
 
 /// `scheme:name:port` apart. Follows apimachinery/pkg/util/net/port_split.go.
@@ -293,26 +271,6 @@ mod tests {
         ] {
             assert_eq!(split(id), parts, "{id}");
         }
-    }
-
-    #[test]
-    fn redirections_lead_back_through_the_proxy() {
-        let check = |place: &str, expected: Option<&str>| {
-            let found = back(place, "/api/v1/x/proxy", "10.0.0.1:80", "api:6443");
-            assert_eq!(found.as_deref(), expected, "{place}");
-        };
-        check("/a/b/?c=d", Some("/api/v1/x/proxy/a/b/?c=d"));
-        check("/api/v1/x/proxy/a", Some("/api/v1/x/proxy/a"));
-        check(
-            "http://10.0.0.1:80/a",
-            Some("https://api:6443/api/v1/x/proxy/a"),
-        );
-        check(
-            "http://api:6443/a",
-            Some("https://api:6443/api/v1/x/proxy/a"),
-        );
-        check("http://elsewhere/a", None);
-        check("a/b", None);
     }
 
     #[test]
