@@ -57,7 +57,7 @@ fn simulate(root: &Path) -> Result<bool> {
     let (from, count) = SEEDS;
     let status = Command::new(env!("CARGO"))
         .current_dir(root)
-        .args(["run", "--release", "-p", "sim", "--"])
+        .args(["run", "--profile", "sim", "-p", "sim", "--"])
         .args(["--from", &from.to_string(), "--seeds", &count.to_string()])
         .status()
         .context("run the simulation")?;
