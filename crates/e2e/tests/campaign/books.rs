@@ -2,7 +2,7 @@
 //! the same process as ever, and one that was killed has been restarted once.
 
 use crate::processes::{Processes, sleeps_for};
-use e2e::machine::{kill, parent};
+use e2e::machine::{command_line, kill, parent};
 use e2e::{Cluster, Kubectl, patiently, pod, until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,6 +102,11 @@ impl Books {
     /// is a death.
     pub fn kill_contained(&mut self, pid: u32) {
         let time = sleeps_for(pid);
+        // A process that has not executed its program yet may be anybody's.
+        let line = command_line(pid);
+        if line.is_empty() || line.contains(" monitor ") {
+            self.server_dies();
+        }
         if self.killed.contains(&pid) || !kill(pid) {
             return;
         }
@@ -145,8 +150,8 @@ impl Books {
         self.doubt(&sleepers, |entry| is_any || pods.contains(&entry.pod));
     }
 
-    /// The server is about to be killed: what does not run just now may have
-    /// been made already.
+    /// The server, or somebody of whom it is not known whose he is, is about to be
+    /// killed: what does not run just now may have been made already.
     pub fn server_dies(&mut self) {
         let sleepers = Processes::of_instance(&self.instance).sleepers();
         self.doubt(&sleepers, |_| true);
