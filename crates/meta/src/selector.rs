@@ -404,6 +404,11 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
 /// Validates a `metav1.LabelSelector` object
 /// (apimachinery pkg/apis/meta/v1/validation/validation.go).
 pub fn validate(selector: &Field<'_>, errors: &mut Errors) {
+    validate_tolerating(selector, false, errors);
+}
+
+/// The same, where expressions may have any values, as older servers took them.
+pub fn validate_tolerating(selector: &Field<'_>, any_value: bool, errors: &mut Errors) {
     for (key, value) in selector.get("matchLabels").entries() {
         let labels = selector.get("matchLabels");
         for detail in names::qualified_name(key) {
@@ -418,11 +423,11 @@ pub fn validate(selector: &Field<'_>, errors: &mut Errors) {
         }
     }
     for expression in selector.get("matchExpressions").items() {
-        validate_expression(&expression, errors);
+        validate_expression(&expression, any_value, errors);
     }
 }
 
-fn validate_expression(expression: &Field<'_>, errors: &mut Errors) {
+fn validate_expression(expression: &Field<'_>, any_value: bool, errors: &mut Errors) {
     let values = expression.get("values");
     match expression.get("operator").str() {
         "In" | "NotIn" => {
@@ -446,7 +451,7 @@ fn validate_expression(expression: &Field<'_>, errors: &mut Errors) {
     }
     let key = expression.get("key");
     errors.invalid_each(&key, names::qualified_name(key.str()));
-    for value in values.items() {
+    for value in values.items().filter(|_| !any_value) {
         errors.invalid_each(&value, names::label_value(value.str()));
     }
 }

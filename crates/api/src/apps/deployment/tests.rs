@@ -3,7 +3,7 @@
 use super::Deployment;
 use crate::kind::{Door, Kind};
 use crate::testing::{check_columns, check_update, check_valid};
-use meta::{Value, value};
+use meta::{Field, Value, value};
 
 fn deployment() -> Value {
     let mut object = value!({
@@ -142,4 +142,40 @@ fn annotations_count_as_a_change() {
     new.set_at(&["metadata", "annotations"], value!({"a": "b"}));
     Deployment.prepare_update(&mut new, &old, Door::Main);
     assert_eq!(new.i64_at(&["metadata", "generation"]), Some(4));
+}
+
+#[test]
+fn what_was_wrong_before_may_stay() {
+    let terms = ["spec", "template", "spec", "affinity"];
+    let expression =
+        || value!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["-"]}]});
+    let to_pods = value!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"labelSelector": expression(), "topologyKey": "k"}
+    ]}});
+    let to_nodes = value!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [expression()]}}});
+    let spread = value!([{
+        "maxSkew": 1, "topologyKey": "k", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": expression(),
+    }]);
+    let cost = value!({"controller.kubernetes.io/pod-deletion-cost": "much"});
+    for (keys, wrong) in [
+        (&terms[..], to_pods),
+        (&terms[..], to_nodes),
+        (
+            &["spec", "template", "spec", "topologySpreadConstraints"],
+            spread,
+        ),
+        (&["spec", "template", "metadata", "annotations"], cost),
+    ] {
+        let right = deployment();
+        let mut old = deployment();
+        old.set_at(keys, wrong);
+        let mut new = old.clone();
+        new.set_at(&["spec", "replicas"], 7);
+        check_update(&Deployment, &old, new.clone(), &[]);
+        let mut errors = meta::Errors::new();
+        let (new, right) = (Field::root(&new), Field::root(&right));
+        Deployment.validate_update(&new, &right, Door::Main, &mut errors);
+        assert_eq!(errors.0.len(), 1, "{}", errors.aggregate());
+    }
 }

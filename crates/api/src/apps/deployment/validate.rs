@@ -2,17 +2,28 @@
 
 use crate::check;
 use crate::core::pod::template;
+use crate::core::pod::tolerance::Tolerance;
 use crate::kind::Door;
 use crate::metadata::immutable;
 use meta::{Errors, Field, LabelSelector, Value, names};
 
 pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
+    spec(object, Tolerance::default(), errors);
+}
+
+fn spec(object: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     let spec = object.get("spec");
     check::nonnegative(&spec.get("replicas"), errors);
     let selector = spec.get("selector");
-    template::validate_selector(&selector, errors);
+    template::validate_selector(&selector, tolerance, errors);
     let selector = LabelSelector::from_object(selector.value);
-    template::validate_lasting(&spec.get("template"), &selector, "ReplicaSet", errors);
+    template::validate_lasting(
+        &spec.get("template"),
+        &selector,
+        "ReplicaSet",
+        tolerance,
+        errors,
+    );
     validate_strategy(&spec.get("strategy"), errors);
     let (ready, progress) = (
         spec.get("minReadySeconds"),
@@ -33,7 +44,8 @@ pub(super) fn update(object: &Field<'_>, old: &Field<'_>, door: Door, errors: &m
         validate_status(&object.get("status"), &old.get("status"), errors);
         return;
     }
-    create(object, errors);
+    let tolerance = Tolerance::of(&old.at(&["spec", "template"]));
+    spec(object, tolerance, errors);
     let selector = ["spec", "selector"];
     immutable(&object.at(&selector), &old.at(&selector), errors);
 }

@@ -2,19 +2,30 @@
 
 use crate::check;
 use crate::core::pod::template;
+use crate::core::pod::tolerance::Tolerance;
 use crate::core::replicationcontroller::validate_status;
 use crate::kind::Door;
 use crate::metadata::immutable;
 use meta::{Errors, Field, LabelSelector};
 
 pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
+    spec(object, Tolerance::default(), errors);
+}
+
+fn spec(object: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     let spec = object.get("spec");
     check::nonnegative(&spec.get("replicas"), errors);
     check::nonnegative(&spec.get("minReadySeconds"), errors);
     let selector = spec.get("selector");
-    template::validate_selector(&selector, errors);
+    template::validate_selector(&selector, tolerance, errors);
     let selector = LabelSelector::from_object(selector.value);
-    template::validate_lasting(&spec.get("template"), &selector, "ReplicaSet", errors);
+    template::validate_lasting(
+        &spec.get("template"),
+        &selector,
+        "ReplicaSet",
+        tolerance,
+        errors,
+    );
 }
 
 pub(super) fn update(object: &Field<'_>, old: &Field<'_>, door: Door, errors: &mut Errors) {
@@ -22,7 +33,8 @@ pub(super) fn update(object: &Field<'_>, old: &Field<'_>, door: Door, errors: &m
         validate_status(&object.get("status"), errors);
         return;
     }
-    create(object, errors);
+    let tolerance = Tolerance::of(&old.at(&["spec", "template"]));
+    spec(object, tolerance, errors);
     let selector = ["spec", "selector"];
     immutable(&object.at(&selector), &old.at(&selector), errors);
 }

@@ -8,6 +8,7 @@ pub(crate) mod spec;
 mod status;
 mod strategy;
 pub(crate) mod template;
+pub(crate) mod tolerance;
 mod update;
 pub(crate) mod validate;
 mod warnings;

@@ -1,5 +1,6 @@
 //! Templates of pods, as workloads hold them.
 
+use super::tolerance::Tolerance;
 use super::{defaults, spec, validate, warnings};
 use crate::check;
 use crate::fill::part;
@@ -24,6 +25,7 @@ pub(crate) fn validate_lasting(
     template: &Field<'_>,
     selector: &LabelSelector,
     workload: &str,
+    tolerance: Tolerance,
     errors: &mut Errors,
 ) {
     let labels = template.at(&["metadata", "labels"]);
@@ -35,7 +37,7 @@ pub(crate) fn validate_lasting(
             "`selector` does not match template `labels`",
         ));
     }
-    validate::template(template, errors);
+    validate::template(template, tolerance, errors);
     let policy = template.at(&["spec", "restartPolicy"]);
     if policy.str() != "Always" {
         errors.push(policy.not_supported(&["Always"]));
@@ -48,12 +50,12 @@ pub(crate) fn validate_lasting(
 }
 
 /// A selector that must be there, valid and not empty.
-pub(crate) fn validate_selector(selector: &Field<'_>, errors: &mut Errors) {
+pub(crate) fn validate_selector(selector: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     if !selector.is_present() {
         errors.push(selector.required(""));
         return;
     }
-    meta::selector::validate(selector, errors);
+    meta::selector::validate_tolerating(selector, tolerance.selector_values, errors);
     if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
         errors.push(selector.invalid("empty selector is invalid for deployment"));
     }

@@ -2,6 +2,7 @@
 //! beside it. Follows pkg/apis/core/validation/validation.go (ValidatePodUpdate,
 //! ValidatePodResize, ValidatePodEphemeralContainersUpdate).
 
+use super::tolerance::Tolerance;
 use super::{qos, spec, validate};
 use crate::check::{self, INT32_MAX};
 use crate::fill::items;
@@ -12,7 +13,7 @@ const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].imag
 
 /// A change through the pod itself.
 pub(super) fn main(pod: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
-    validate::pod_and_spec(pod, errors);
+    validate::pod_and_spec(pod, Tolerance::of(old), errors);
     validate::annotations_update(pod, old, errors);
     let (spec, old) = (pod.get("spec"), old.get("spec"));
     for list in ["containers", "initContainers"] {
@@ -230,7 +231,7 @@ fn differ(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<
 
 /// A change of ephemeral containers: they are only added.
 pub(super) fn ephemeral_containers(pod: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
-    validate::pod_and_spec(pod, errors);
+    validate::pod_and_spec(pod, Tolerance::of(old), errors);
     validate::annotations_update(pod, old, errors);
     if refuse_mirror(
         old,
@@ -266,7 +267,7 @@ fn refuse_mirror(old: &Field<'_>, detail: &str, errors: &mut Errors) -> bool {
 
 /// A change of what containers ask for: cpu and memory, and no other class.
 pub(super) fn resize(pod: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
-    validate::pod_and_spec(pod, errors);
+    validate::pod_and_spec(pod, Tolerance::of(old), errors);
     if refuse_mirror(old, "static pods cannot be resized", errors) {
         return;
     }

@@ -2,11 +2,15 @@
 //! pkg/apis/core/validation/validation.go.
 
 use super::spec::{self, validate_image_is_trimmed};
+use super::tolerance::Tolerance;
 use meta::{Errors, Field, FieldError};
+
+/// The annotation that says what it costs to delete a pod.
+const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// What is wrong with a new pod.
 pub(super) fn create(pod: &Field<'_>, errors: &mut Errors) {
-    pod_and_spec(pod, errors);
+    pod_and_spec(pod, Tolerance::default(), errors);
     let spec = pod.get("spec");
     let ephemeral = spec.get("ephemeralContainers");
     if !ephemeral.is_empty() {
@@ -20,10 +24,10 @@ pub(super) fn create(pod: &Field<'_>, errors: &mut Errors) {
 }
 
 /// What is wrong with a pod by itself.
-pub(super) fn pod_and_spec(pod: &Field<'_>, errors: &mut Errors) {
+pub(super) fn pod_and_spec(pod: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     let (metadata, spec) = (pod.get("metadata"), pod.get("spec"));
-    annotations(&metadata.get("annotations"), Some(&spec), errors);
-    spec::validate(&spec, true, errors);
+    annotations(&metadata.get("annotations"), Some(&spec), tolerance, errors);
+    spec::validate(&spec, true, tolerance, errors);
     if spec.get("serviceAccountName").is_empty() {
         refuse_tokens(&spec, errors);
     }
@@ -35,14 +39,14 @@ pub(super) fn pod_and_spec(pod: &Field<'_>, errors: &mut Errors) {
 }
 
 /// What is wrong with a template of pods.
-pub(crate) fn template(template: &Field<'_>, errors: &mut Errors) {
+pub(crate) fn template(template: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     let (metadata, spec) = (template.get("metadata"), template.get("spec"));
     // Upstream's paths leave `metadata` out.
     let of = |key: &str| Field::new(template.path.child(key), metadata.get(key).value);
     crate::metadata::validate_labels(&of("labels"), errors);
     crate::metadata::validate_annotations(&of("annotations"), errors);
-    annotations(&of("annotations"), None, errors);
-    spec::validate(&spec, false, errors);
+    annotations(&of("annotations"), None, tolerance, errors);
+    spec::validate(&spec, false, tolerance, errors);
     seccomp_agrees(&metadata, &spec, errors);
     let ephemeral = spec.get("ephemeralContainers");
     if !ephemeral.is_empty() {
@@ -51,9 +55,13 @@ pub(crate) fn template(template: &Field<'_>, errors: &mut Errors) {
 }
 
 /// Annotations that mean something to the system.
-fn annotations(annotations: &Field<'_>, spec: Option<&Field<'_>>, errors: &mut Errors) {
+fn annotations(
+    annotations: &Field<'_>,
+    spec: Option<&Field<'_>>,
+    tolerance: Tolerance,
+    errors: &mut Errors,
+) {
     let mirror = "kubernetes.io/config.mirror";
-    let cost = "controller.kubernetes.io/pod-deletion-cost";
     let at = |key: &str| Field::new(annotations.path.key(key), annotations.get(key).value);
     if let Some(spec) = spec
         && at(mirror).is_present()
@@ -63,10 +71,15 @@ fn annotations(annotations: &Field<'_>, spec: Option<&Field<'_>>, errors: &mut E
         errors.push(at(mirror).invalid(detail));
     }
     app_armor(annotations, errors);
-    let text = at(cost);
-    if text.is_present() && !is_cost(text.str()) {
-        errors.push(text.invalid("must be a 32bit integer"));
+    if !tolerance.deletion_cost && has_invalid_cost(annotations) {
+        errors.push(at(COST).invalid("must be a 32bit integer"));
     }
+}
+
+/// Whether the cost of the pod's deletion is none.
+pub(super) fn has_invalid_cost(annotations: &Field<'_>) -> bool {
+    let cost = annotations.get(COST);
+    cost.is_present() && !is_cost(cost.str())
 }
 
 /// The older way to name an AppArmor profile, for each container.

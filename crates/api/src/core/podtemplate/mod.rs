@@ -42,6 +42,15 @@ impl Kind for PodTemplate {
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
         validate::create(object, errors);
     }
+    fn validate_update(
+        &self,
+        object: &Field<'_>,
+        old: &Field<'_>,
+        _door: Door,
+        errors: &mut Errors,
+    ) {
+        validate::update(object, old, errors);
+    }
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
         crate::core::pod::template::warnings(object, old, &["template"])
     }

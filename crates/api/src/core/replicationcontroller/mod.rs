@@ -48,11 +48,11 @@ impl Kind for ReplicationController {
     fn validate_update(
         &self,
         object: &Field<'_>,
-        _old: &Field<'_>,
+        old: &Field<'_>,
         door: Door,
         errors: &mut Errors,
     ) {
-        validate::update(object, door, errors);
+        validate::update(object, old, door, errors);
     }
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
         crate::core::pod::template::warnings(object, old, &["spec", "template"])

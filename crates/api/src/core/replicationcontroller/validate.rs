@@ -3,10 +3,15 @@
 
 use crate::check;
 use crate::core::pod::template;
+use crate::core::pod::tolerance::Tolerance;
 use crate::kind::Door;
 use meta::{Errors, Field, LabelSelector};
 
 pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
+    spec(object, Tolerance::default(), errors);
+}
+
+fn spec(object: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     let spec = object.get("spec");
     check::nonnegative(&spec.get("minReadySeconds"), errors);
     check::required(&spec.get("selector"), errors);
@@ -18,13 +23,16 @@ pub(super) fn create(object: &Field<'_>, errors: &mut Errors) {
     }
     let selector = spec.get("selector").value;
     let selector = selector.map(LabelSelector::from_map).unwrap_or_default();
-    template::validate_lasting(&pods, &selector, "ReplicationController", errors);
+    template::validate_lasting(&pods, &selector, "ReplicationController", tolerance, errors);
 }
 
-pub(super) fn update(object: &Field<'_>, door: Door, errors: &mut Errors) {
+pub(super) fn update(object: &Field<'_>, old: &Field<'_>, door: Door, errors: &mut Errors) {
     match door {
         Door::Status => status(&object.get("status"), errors),
-        _ => create(object, errors),
+        _ => {
+            let tolerance = Tolerance::of(&old.at(&["spec", "template"]));
+            spec(object, tolerance, errors);
+        }
     }
 }
 

@@ -37,13 +37,13 @@ impl Kind for PodDisruptionBudget {
     fn validate_update(
         &self,
         object: &Field<'_>,
-        _old: &Field<'_>,
+        old: &Field<'_>,
         door: Door,
         errors: &mut Errors,
     ) {
         match door {
             Door::Status => validate::status(&object.get("status"), errors),
-            _ => validate::spec(&object.get("spec"), errors),
+            _ => validate::update(&object.get("spec"), &old.get("spec"), errors),
         }
     }
     fn updates_unconditionally(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Cases of PodDisruptionBudget.
 
 use super::PodDisruptionBudget;
-use crate::testing::{check_columns, check_valid};
+use crate::testing::{check_columns, check_update, check_valid};
 use meta::value;
 
 #[test]
@@ -45,5 +45,24 @@ fn columns_show_the_bound_and_what_may_go() {
         &budget,
         "2024-01-01T00:05:00Z",
         &cells,
+    );
+}
+
+#[test]
+fn a_selector_that_was_wrong_before_may_stay() {
+    let budget = |min: i64, value: &str| {
+        let expression = value!({"key": "a", "operator": "In", "values": [value]});
+        value!({"spec": {"minAvailable": min, "selector": {"matchExpressions": [expression]}}})
+    };
+    let check = |old, new, wanted: &[&str]| {
+        check_update(&PodDisruptionBudget, &old, new, wanted);
+    };
+    check(budget(1, "-"), budget(2, "-"), &[]);
+    check(
+        budget(1, "b"),
+        budget(1, "-"),
+        &[
+            "spec.selector.matchExpressions[0].values[0]: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+        ],
     );
 }

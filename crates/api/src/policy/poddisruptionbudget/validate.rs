@@ -6,6 +6,18 @@ use crate::check;
 use meta::{Errors, Field};
 
 pub(super) fn spec(spec: &Field<'_>, errors: &mut Errors) {
+    tolerating(spec, false, errors);
+}
+
+/// A selector whose values were none of labels before may keep them. Follows
+/// pkg/registry/policy/poddisruptionbudget/strategy.go.
+pub(super) fn update(spec: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
+    let mut before = Errors::new();
+    meta::selector::validate(&old.get("selector"), &mut before);
+    tolerating(spec, !before.is_empty(), errors);
+}
+
+fn tolerating(spec: &Field<'_>, any_value: bool, errors: &mut Errors) {
     let (min, max) = (spec.get("minAvailable"), spec.get("maxUnavailable"));
     if min.is_present() && max.is_present() {
         errors.push(spec.invalid("minAvailable and maxUnavailable cannot be both set"));
@@ -16,7 +28,7 @@ pub(super) fn spec(spec: &Field<'_>, errors: &mut Errors) {
             errors.push(bound.invalid("must not be greater than 100%"));
         }
     }
-    meta::selector::validate(&spec.get("selector"), errors);
+    meta::selector::validate_tolerating(&spec.get("selector"), any_value, errors);
     let policy = spec.get("unhealthyPodEvictionPolicy");
     check::one_of(&policy, &["AlwaysAllow", "IfHealthyBudget"], errors);
 }

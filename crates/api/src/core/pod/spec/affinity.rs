@@ -1,16 +1,17 @@
 //! Affinity to nodes and to other pods.
 
 use crate::check;
+use crate::core::pod::tolerance::Tolerance;
 use meta::{Errors, Field, FieldError, Path, names, selector};
 use std::collections::{BTreeMap, BTreeSet};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
-pub(super) fn validate(affinity: &Field<'_>, errors: &mut Errors) {
+pub(super) fn validate(affinity: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     let node = affinity.get("nodeAffinity");
     if node.get(REQUIRED).is_present() {
-        validate_node_selector(&node.get(REQUIRED), errors);
+        validate_node_selector(&node.get(REQUIRED), tolerance.node_values, errors);
     }
     for term in node.get(PREFERRED).items() {
         validate_weight(&term, errors);
@@ -19,13 +20,41 @@ pub(super) fn validate(affinity: &Field<'_>, errors: &mut Errors) {
     for key in ["podAffinity", "podAntiAffinity"] {
         let pod = affinity.get(key);
         for term in pod.get(REQUIRED).items() {
-            validate_pod_term(&term, errors);
+            validate_pod_term(&term, tolerance.selector_values, errors);
         }
         for term in pod.get(PREFERRED).items() {
             validate_weight(&term, errors);
-            validate_pod_term(&term.get("podAffinityTerm"), errors);
+            validate_pod_term(
+                &term.get("podAffinityTerm"),
+                tolerance.selector_values,
+                errors,
+            );
         }
     }
+}
+
+/// All terms of affinity to pods, required and preferred.
+pub(in crate::core::pod) fn pod_terms<'a>(affinity: &Field<'a>) -> Vec<Field<'a>> {
+    let mut terms = Vec::new();
+    for key in ["podAffinity", "podAntiAffinity"] {
+        let pod = affinity.get(key);
+        terms.extend(pod.get(REQUIRED).items());
+        let preferred = pod.get(PREFERRED);
+        terms.extend(preferred.items().map(|term| term.get("podAffinityTerm")));
+    }
+    terms
+}
+
+/// The values of labels that a node has to have.
+pub(in crate::core::pod) fn required_of_nodes<'a>(affinity: &Field<'a>) -> Vec<Field<'a>> {
+    let selector = affinity.get("nodeAffinity").get(REQUIRED);
+    let mut values = Vec::new();
+    for term in selector.get("nodeSelectorTerms").items() {
+        for expression in term.get("matchExpressions").items() {
+            values.extend(expression.get("values").items());
+        }
+    }
+    values
 }
 
 fn validate_weight(term: &Field<'_>, errors: &mut Errors) {
@@ -36,13 +65,13 @@ fn validate_weight(term: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_node_selector(selector: &Field<'_>, errors: &mut Errors) {
+fn validate_node_selector(selector: &Field<'_>, any_value: bool, errors: &mut Errors) {
     let terms = selector.get("nodeSelectorTerms");
     if terms.is_empty() {
         errors.push(terms.required("must have at least one node selector term"));
     }
     for term in terms.items() {
-        validate_node_term(&term, false, errors);
+        validate_node_term(&term, any_value, errors);
     }
 }
 
@@ -111,9 +140,9 @@ fn validate_node_field(requirement: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_pod_term(term: &Field<'_>, errors: &mut Errors) {
-    selector::validate(&term.get("labelSelector"), errors);
-    selector::validate(&term.get("namespaceSelector"), errors);
+fn validate_pod_term(term: &Field<'_>, any_value: bool, errors: &mut Errors) {
+    selector::validate_tolerating(&term.get("labelSelector"), any_value, errors);
+    selector::validate_tolerating(&term.get("namespaceSelector"), any_value, errors);
     for namespace in term.get("namespaces").items() {
         for detail in names::dns1123_label(namespace.str()) {
             let path = term.path.child("namespace");

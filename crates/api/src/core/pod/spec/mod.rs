@@ -1,7 +1,7 @@
 //! What a pod's spec may hold, in a pod or in a template of one: a file for
 //! each part. Follows pkg/apis/core/validation/validation.go (ValidatePodSpec).
 
-mod affinity;
+pub(super) mod affinity;
 mod container;
 mod disabled;
 mod dns;
@@ -21,6 +21,7 @@ pub(crate) use resources::{
 };
 pub(crate) use scheduling::{validate_taints, validate_tolerations};
 
+use super::tolerance::Tolerance;
 use crate::check;
 use crate::metadata::validate_labels;
 use meta::{Errors, Field, FieldError, Value};
@@ -40,7 +41,7 @@ pub(super) struct Context<'a> {
 
 /// What is wrong with a spec. `is_pod` says whether it is a pod's own rather
 /// than a template's.
-pub(crate) fn validate(spec: &Field<'_>, is_pod: bool, errors: &mut Errors) {
+pub(crate) fn validate(spec: &Field<'_>, is_pod: bool, tolerance: Tolerance, errors: &mut Errors) {
     let grace = spec.get("terminationGracePeriodSeconds");
     if !grace.is_present() {
         errors.push(grace.required(""));
@@ -61,8 +62,8 @@ pub(crate) fn validate(spec: &Field<'_>, is_pod: bool, errors: &mut Errors) {
     dns::validate(spec, errors);
     validate_labels(&spec.get("nodeSelector"), errors);
     security::validate_pod(spec, errors);
-    affinity::validate(&spec.get("affinity"), errors);
-    scheduling::validate(spec, errors);
+    affinity::validate(&spec.get("affinity"), tolerance, errors);
+    scheduling::validate(spec, tolerance, errors);
     validate_names(spec, errors);
     validate_rest(spec, errors);
     refuse_unsupported(spec, errors);

@@ -1,15 +1,16 @@
 //! Tolerations, spreading over topologies, and scheduling gates.
 
 use crate::check;
+use crate::core::pod::tolerance::Tolerance;
 use meta::{Errors, Field, FieldError, names, selector};
 use std::collections::BTreeSet;
 
 /// The effects of a taint.
 const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-pub(super) fn validate(spec: &Field<'_>, errors: &mut Errors) {
+pub(super) fn validate(spec: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     validate_gates(&spec.get("schedulingGates"), errors);
-    validate_spread(&spec.get("topologySpreadConstraints"), errors);
+    validate_spread(&spec.get("topologySpreadConstraints"), tolerance, errors);
     validate_tolerations(&spec.get("tolerations"), errors);
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn validate_taints(taints: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_spread(constraints: &Field<'_>, errors: &mut Errors) {
+fn validate_spread(constraints: &Field<'_>, tolerance: Tolerance, errors: &mut Errors) {
     let pair = |c: &Field<'_>| {
         let (key, action) = (c.get("topologyKey").str(), c.get("whenUnsatisfiable").str());
         format!("{{{key}, {action}}}")
@@ -94,6 +95,9 @@ fn validate_spread(constraints: &Field<'_>, errors: &mut Errors) {
     let pairs: Vec<String> = constraints.items().map(|c| pair(&c)).collect();
     for (i, constraint) in constraints.items().enumerate() {
         validate_constraint(&constraint, errors);
+        if !tolerance.spread_selectors {
+            selector::validate(&constraint.get("labelSelector"), errors);
+        }
         if pairs[i + 1..].contains(&pairs[i]) {
             let path = constraint.path.child("{topologyKey, whenUnsatisfiable}");
             let value = pairs[i].as_str().into();
@@ -131,7 +135,6 @@ fn validate_constraint(constraint: &Field<'_>, errors: &mut Errors) {
         check::one_of(&constraint.get(policy), &["Honor", "Ignore"], errors);
     }
     validate_spread_keys(constraint, errors);
-    selector::validate(&constraint.get("labelSelector"), errors);
 }
 
 /// The keys that are matched by the pod's own values. They have become

@@ -140,6 +140,7 @@ fn a_rich_template_is_well() {
         &Field::root(&template),
         &selector,
         "ReplicaSet",
+        Default::default(),
         &mut errors,
     );
     assert!(errors.is_empty(), "{}", errors.aggregate());
