@@ -319,16 +319,38 @@ fn a_budget_allows_what_its_pods_can_bear() {
 
 #[test]
 fn nothing_is_made_beyond_a_quota() {
+    let quota = |pods: &str, cpu: &str| {
+        let hard = json!({"pods": "1", "requests.cpu": "2"});
+        let status = json!({"hard": hard, "used": {"pods": pods, "requests.cpu": cpu}});
+        json!({"spec": {"hard": hard}, "status": status})
+    };
     let mut told = Told::to("quotas");
-    let quota = json!({"spec": {"hard": {"pods": "1", "requests.cpu": "2"}},
-        "status": {"hard": {"pods": "1", "requests.cpu": "2"},
-                   "used": {"pods": "1", "requests.cpu": "1500m"}}});
-    told.put("core/resourcequotas a quota", quota).unwrap();
+    let place = "core/resourcequotas a quota";
+    told.put(place, quota("0", "0")).unwrap();
     told.put("core/pods b p", pod("0", json!({}))).unwrap();
-    told.put("core/pods a p", pod("1", json!({}))).unwrap();
+    let made = ("core/pods a p", Some(pod("1", json!({}))));
+    told.commit(&[made, (place, Some(quota("1", "1500m")))])
+        .unwrap();
     told.rest().unwrap();
-    found(told.put("core/pods a q", pod("2", json!({}))));
+    let made = ("core/pods a q", Some(pod("2", json!({}))));
+    found(told.commit(&[made, (place, Some(quota("2", "3")))]));
+    told.put(place, quota("1", "1500m")).unwrap();
     found(told.rest());
+}
+
+#[test]
+fn what_is_made_is_charged_to_a_quota() {
+    let hard = json!({"pods": "9"});
+    let quota = json!({"spec": {"hard": hard}, "status": {"hard": hard, "used": {"pods": "0"}}});
+    let mut told = Told::to("quotas");
+    told.put("core/resourcequotas a quota", quota).unwrap();
+    // Who began before the quota was measured may not have known.
+    told.put("core/pods a p", pod("1", json!({}))).unwrap();
+    for number in 0..90 {
+        let map = format!("core/secrets a s{number}");
+        told.put(&map, json!({})).unwrap();
+    }
+    found(told.put("core/pods a q", pod("2", json!({}))));
 }
 
 #[test]
