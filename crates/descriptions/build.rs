@@ -61,7 +61,11 @@ fn metadata(arguments: &[&str]) -> Result<serde_json::Value> {
         .output()?;
     match output.status.success() {
         true => Ok(serde_json::from_slice(&output.stdout)?),
-        false => Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)).into()),
+        false => Err(format!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into()),
     }
 }
 
