@@ -152,6 +152,23 @@ pub struct Facts {
     pub loopback: bool,
 }
 
+#[cfg(test)]
+impl Facts {
+    /// Of a node that is called `here` and has nothing special, for tests.
+    pub(crate) fn here() -> Self {
+        Facts {
+            node: "here".into(),
+            zone: None,
+            ipv6: false,
+            cluster_cidrs: Vec::new(),
+            service_cidrs: Vec::new(),
+            exempt: Vec::new(),
+            pod_links: None,
+            loopback: false,
+        }
+    }
+}
+
 /// What clients address: an address and port, or a port on every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Frontend {

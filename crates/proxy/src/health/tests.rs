@@ -4,19 +4,6 @@ use super::*;
 use crate::model::{Conditions, Endpoint};
 use expect_test::expect;
 
-fn facts() -> Facts {
-    Facts {
-        node: "here".into(),
-        zone: None,
-        ipv6: false,
-        cluster_cidrs: Vec::new(),
-        service_cidrs: Vec::new(),
-        exempt: Vec::new(),
-        pod_links: None,
-        loopback: false,
-    }
-}
-
 fn endpoint(last: u8, node: &str, ready: bool) -> Endpoint {
     Endpoint {
         addresses: vec![[10, 42, 0, last].into()],
@@ -40,7 +27,7 @@ fn asked(health: &Health, port: u16, endpoints: Vec<Endpoint>) {
         endpoints,
     };
     let name = "default/web".into();
-    health.look(&name, Some((&service, &[slice])), &facts());
+    health.look(&name, Some((&service, &[slice])), &Facts::here());
 }
 
 fn health() -> Health {
@@ -78,7 +65,7 @@ async fn endpoints_of_this_node_count_once_they_are_reachable() {
     health.done();
     let answer = health.of_service("default/web");
     assert_eq!(answer.shown_weight(), (503, Some(0)));
-    health.look(&"default/web".into(), None, &facts());
+    health.look(&"default/web".into(), None, &Facts::here());
     health.done();
     assert!(health.wanted().is_empty());
 }

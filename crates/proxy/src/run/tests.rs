@@ -81,19 +81,6 @@ struct Running {
     task: tokio::task::JoinHandle<()>,
 }
 
-fn facts() -> Facts {
-    Facts {
-        node: "here".into(),
-        zone: None,
-        ipv6: false,
-        cluster_cidrs: Vec::new(),
-        service_cidrs: Vec::new(),
-        exempt: Vec::new(),
-        pod_links: None,
-        loopback: false,
-    }
-}
-
 fn start(memory: Memory) -> Running {
     let cluster = Cluster::default();
     cluster.put("default/dns", 1, 2);
@@ -102,7 +89,7 @@ fn start(memory: Memory) -> Running {
         cluster.clone(),
         Dirty::default(),
         memory.clone(),
-        facts(),
+        Facts::here(),
         clock,
         Rng::seeded(1),
     );

@@ -7,19 +7,6 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::model::{Conditions, Endpoint, Protocol, ServicePort, SlicePort};
 
-fn facts() -> Facts {
-    Facts {
-        node: "here".into(),
-        zone: None,
-        ipv6: false,
-        cluster_cidrs: Vec::new(),
-        service_cidrs: Vec::new(),
-        exempt: Vec::new(),
-        pod_links: None,
-        loopback: false,
-    }
-}
-
 fn owner(name: &str) -> Owner {
     Owner::Service(format!("default/{name}").into())
 }
@@ -68,7 +55,7 @@ fn check(state: &mut State, expect: &Expect) {
 
 #[test]
 fn an_endpoint_more_touches_its_group_only() {
-    let mut state = State::new(facts());
+    let mut state = State::new(Facts::here());
     state.set_service(owner("a"), &service(1), &[slice(&[5])]);
     state.set_service(owner("b"), &service(2), &[slice(&[6])]);
     state.changes();
@@ -96,7 +83,7 @@ fn an_endpoint_more_touches_its_group_only() {
 
 #[test]
 fn changes_that_cancel_are_none() {
-    let mut state = State::new(facts());
+    let mut state = State::new(Facts::here());
     state.set_service(owner("a"), &service(1), &[slice(&[5])]);
     state.changes();
     state.set_service(owner("a"), &service(1), &[slice(&[7])]);
@@ -107,7 +94,7 @@ fn changes_that_cancel_are_none() {
 
 #[test]
 fn of_two_claims_the_first_name_wins_and_the_other_follows() {
-    let mut state = State::new(facts());
+    let mut state = State::new(Facts::here());
     state.set_service(owner("b"), &service(1), &[slice(&[6])]);
     state.set_service(owner("a"), &service(1), &[slice(&[5])]);
     check(
@@ -143,7 +130,7 @@ fn of_two_claims_the_first_name_wins_and_the_other_follows() {
 #[test]
 fn step_by_step_and_at_once_are_the_same() {
     let rng = stdx::Rng::seeded(7);
-    let mut state = State::new(facts());
+    let mut state = State::new(Facts::here());
     let mut there = Ruleset::default();
     let mut known: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     for _ in 0..2_000 {
@@ -181,7 +168,7 @@ fn step_by_step_and_at_once_are_the_same() {
         services
             .iter()
             .map(|(number, service, slices)| (owner(&number.to_string()), service, &slices[..])),
-        &facts(),
+        &Facts::here(),
     );
     assert_eq!(state.ruleset(), whole);
     assert_eq!(
