@@ -105,7 +105,7 @@ impl Books {
         // A process that has not executed its program yet may be anybody's.
         let line = command_line(pid);
         if line.is_empty() || line.contains(" monitor ") {
-            self.server_dies();
+            self.anybody_dies();
         }
         if self.killed.contains(&pid) || !kill(pid) {
             return;
@@ -150,9 +150,15 @@ impl Books {
         self.doubt(&sleepers, |entry| is_any || pods.contains(&entry.pod));
     }
 
-    /// The server, or somebody of whom it is not known whose he is, is about to be
-    /// killed: what does not run just now may have been made already.
+    /// The server is about to be killed: what does not run just now may have
+    /// been made already.
     pub fn server_dies(&mut self) {
+        self.anybody_dies();
+    }
+
+    /// Somebody is about to be killed, and it is not known whose he is: whose
+    /// container does not run just now.
+    fn anybody_dies(&mut self) {
         let sleepers = Processes::of_instance(&self.instance).sleepers();
         self.doubt(&sleepers, |_| true);
     }
