@@ -13,7 +13,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 use meta::object::Object as _;
 use meta::{Map, Reason, Status, Value, value};
-use registry::{Format, Listed, Notice, NoticeKind, Registry, Resource, Stored};
+use registry::{Format, Listed, Notice, NoticeKind, Registry, Resource, Stored, Written};
 use std::sync::Arc;
 
 /// How much of a list is written at once, in bytes.
@@ -54,21 +54,39 @@ pub(crate) fn stored(
     query: &Query,
     object: &Stored,
 ) -> Result<Answer, Status> {
-    let plain = Form {
-        shape: Shape::Object,
-        format: Format::Json,
-    };
-    if form == plain && resource.kind.hub().is_none() {
+    if is_as_stored(form, resource) {
         return Ok(Answer::json(StatusCode::OK, object.whole(&resource.layout)));
     }
-    one(
-        registry,
-        resource,
-        form,
-        query,
-        StatusCode::OK,
-        registry.serve(resource, object)?,
-    )
+    let object = registry.serve(resource, object)?;
+    one(registry, resource, form, query, StatusCode::OK, object)
+}
+
+/// One object after a write.
+pub(crate) fn outcome(
+    registry: &Registry,
+    resource: &Resource,
+    form: Form,
+    query: &Query,
+    written: Written,
+) -> Result<Answer, Status> {
+    let code = match written.created {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    match written.as_stored() {
+        Some(stored) if is_as_stored(form, resource) => {
+            Ok(Answer::json(code, stored.whole(&resource.layout)))
+        }
+        _ => {
+            let object = written.into_object(resource)?;
+            one(registry, resource, form, query, code, object)
+        }
+    }
+}
+
+/// Whether what is asked for is what lies in the store.
+fn is_as_stored(form: Form, resource: &Resource) -> bool {
+    form.shape == Shape::Object && form.format == Format::Json && resource.kind.hub().is_none()
 }
 
 fn not_acceptable() -> Status {
@@ -137,11 +155,7 @@ pub(crate) fn list(
     query: &Query,
     listed: Listed,
 ) -> Result<Answer, Status> {
-    let plain = Form {
-        shape: Shape::Object,
-        format: Format::Json,
-    };
-    if form == plain && resource.kind.hub().is_none() {
+    if is_as_stored(form, resource) {
         return Ok(plain_list(resource, listed));
     }
     if form.format == Format::Protobuf && form.shape == Shape::Object {

@@ -270,24 +270,17 @@ pub fn complete(object: &mut Value, schema: &Struct) {
 }
 
 fn complete_struct(map: &mut Map, schema: &Struct) {
-    map.retain(|key, value| {
-        schema
-            .field(key)
-            .is_none_or(|f| !value.is_null() || keeps_null(f))
+    map.retain(|key, value| match schema.field(key) {
+        None => true,
+        Some(field) if value.is_null() => keeps_null(field),
+        Some(field) => {
+            complete_value(value, &field.ty);
+            !is_omitted(value, field)
+        }
     });
-    for field in schema.fields.iter() {
-        match map.get_mut(&field.json) {
-            Some(value) => {
-                complete_value(value, &field.ty);
-                if is_omitted(value, field) {
-                    map.remove(&field.json);
-                }
-            }
-            None => {
-                if let Some(value) = always_written(field) {
-                    map.insert(field.json.as_ref(), value);
-                }
-            }
+    for field in schema.fields.iter().filter(|field| is_always_written(field)) {
+        if !map.contains_key(&field.json) {
+            map.insert(field.json.as_ref(), unsaid(field));
         }
     }
 }
@@ -316,20 +309,23 @@ fn is_scalar(ty: &Type) -> bool {
     !matches!(ty, Type::Struct(_) | Type::List(_) | Type::Map(_))
 }
 
-/// What stands in a field that nobody filled in, when Go writes it all the same.
-fn always_written(field: &Field) -> Option<Value> {
-    if matches!(&*field.json, "kind" | "apiVersion") {
-        return None;
-    }
-    match (&field.ty, field.omit, field.pointer) {
-        (_, Omit::Never, true) => Some(Value::Null),
-        (Type::Struct(schema), Omit::Never | Omit::Empty, false) => {
+/// Whether Go writes a field that nobody filled in.
+fn is_always_written(field: &Field) -> bool {
+    let is_struct = matches!(field.ty, Type::Struct(_)) && !field.pointer;
+    let is_written = field.omit == Omit::Never || (field.omit == Omit::Empty && is_struct);
+    is_written && !matches!(&*field.json, "kind" | "apiVersion")
+}
+
+/// What Go writes in a field that nobody filled in.
+fn unsaid(field: &Field) -> Value {
+    match &field.ty {
+        _ if field.pointer => Value::Null,
+        Type::Struct(schema) => {
             let mut map = Map::new();
             complete_struct(&mut map, schema);
-            Some(Value::Object(map))
+            Value::Object(map)
         }
-        (ty, Omit::Never, false) => Some(zero(ty)),
-        _ => None,
+        ty => zero(ty),
     }
 }
 

@@ -40,9 +40,15 @@ impl Registry {
             crate::fields::updated(resource, call, self.clock().wall(), None, &mut object, "");
         }
         let generated = object.name().is_empty() && !object.meta_str("generateName").is_empty();
+        // What names itself and takes nothing that others may take is tried once.
+        let again = generated || self.competes(resource, namespace);
         let mut name = object.name().to_string();
         for _ in 0..TRIES {
-            let tried = self.create_once(call, resource, namespace, &object).await;
+            let object = match again {
+                true => object.clone(),
+                false => std::mem::replace(&mut object, Value::Null),
+            };
+            let tried = self.create_once(call, resource, namespace, object).await;
             match tried? {
                 Made::Done(written) => return Ok(*written),
                 Made::Exists(taken) if !generated => {
@@ -50,7 +56,8 @@ impl Registry {
                     return Err(Status::already_exists(&resource, &taken));
                 }
                 Made::Exists(taken) => name = taken,
-                Made::Overtaken => {}
+                Made::Overtaken if again => {}
+                Made::Overtaken => break,
             }
         }
         let resource = resource.card().group_resource();
@@ -65,9 +72,8 @@ impl Registry {
         call: &Call<'_>,
         resource: &Resource,
         namespace: &str,
-        object: &Value,
+        mut object: Value,
     ) -> Result<Made, Status> {
-        let mut object = object.clone();
         let card = resource.card();
         if resource.kind.refuses_create() {
             let why = "create not allowed while custom resource definition is terminating";
@@ -125,27 +131,31 @@ impl Registry {
         let mut object = written::keep(resource, object);
         let bytes = written::bytes(resource, &mut object);
         let key = keys::key(&resource.prefix, namespace, name);
-        let done = |object, revision| {
-            Ok(Made::Done(Box::new(Written::new(
-                resource, object, revision, true,
-            ))))
-        };
         if call.dry_run {
             return match self.store().get(&key, None).await.map_err(failure::store)? {
                 Some(_) => Ok(Made::Exists(name.to_string())),
-                None => done(object, None),
+                None => Ok(Made::done(Written::tree(resource, object, None, true))),
             };
         }
+        drop(object);
         let txn = txn
             .absent(key.clone())
-            .put_for(key.clone(), bytes, resource.hub().ttl());
+            .put_for(key.clone(), bytes.clone(), resource.hub().ttl());
         match self.store().txn(txn).await.map_err(failure::store)? {
-            Outcome::Committed(revision) => done(object, Some(revision)),
+            Outcome::Committed(revision) => {
+                Written::stored(resource, key, &bytes, revision, true).map(Made::done)
+            }
             Outcome::Conflict(conflict) if conflict.current.iter().any(|(k, _)| *k == key) => {
                 Ok(Made::Exists(name.to_string()))
             }
             Outcome::Conflict(_) => Ok(Made::Overtaken),
         }
+    }
+
+    /// Whether what an object wants beside its name may be taken meanwhile:
+    /// addresses, or what a quota has left.
+    fn competes(&self, resource: &Resource, namespace: &str) -> bool {
+        self.hooks.of(resource.card()).is_some() || self.has_quotas(namespace)
     }
 
     /// Makes a name from `generateName`.
@@ -179,6 +189,12 @@ impl Registry {
         if card.has_status() && !resource.kind.keeps_status_on_create() {
             object.remove_at(&["status"]);
         }
+    }
+}
+
+impl Made {
+    fn done(written: Written) -> Self {
+        Made::Done(Box::new(written))
     }
 }
 

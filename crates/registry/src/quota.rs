@@ -1,7 +1,7 @@
 //! Quotas are charged in the transaction that writes the object: a quota that
 //! changed in between makes it fail, and it is tried again.
 
-use crate::registry::Registry;
+use crate::registry::{Registry, Resource};
 use crate::{failure, keys, written};
 use admission::{Request, resource_quota};
 use meta::{Status, Value};
@@ -34,6 +34,12 @@ impl Turns {
 }
 
 impl Registry {
+    /// Whether a namespace has quotas.
+    pub(crate) fn has_quotas(&self, namespace: &str) -> bool {
+        let resource = self.any_version("", "resourcequotas");
+        resource.is_some_and(|resource| has_any(&resource, namespace))
+    }
+
     /// Charges an object to the quotas of its namespace: adds to the
     /// transaction what becomes of them. What is returned is to be held until
     /// the transaction is through.
@@ -50,10 +56,10 @@ impl Registry {
         let Some(resource) = self.any_version("", "resourcequotas") else {
             return Ok(None);
         };
-        let span = keys::span(&resource.prefix, request.namespace);
-        if resource.cache.snapshot(&span, |_| false).total == 0 {
+        if !has_any(&resource, request.namespace) {
             return Ok(None);
         }
+        let span = keys::span(&resource.prefix, request.namespace);
         let turn = self.turns.take(request.namespace).await;
         let range = self.store().range(Range::new(span)).await;
         let records = range.map_err(failure::store)?.records;
@@ -69,4 +75,9 @@ impl Registry {
         }
         Ok(Some(turn))
     }
+}
+
+fn has_any(quotas: &Resource, namespace: &str) -> bool {
+    let span = keys::span(&quotas.prefix, namespace);
+    quotas.cache.snapshot(&span, |_| false).total > 0
 }

@@ -59,8 +59,9 @@ impl Registry {
         let key = keys::key(&resource.prefix, namespace, name);
         match self.store().get(&key, None).await.map_err(failure::store)? {
             Some(record) => {
-                let found = Stored::bare(&resource.layout, &record).map_err(Status::internal)?;
-                Ok(Arc::new(found))
+                let (layout, at) = (&resource.layout, record.modified);
+                let found = Stored::bare(layout, record.key, &record.value, at);
+                Ok(Arc::new(found.map_err(Status::internal)?))
             }
             None => Err(Status::not_found(&resource.card().group_resource(), name)),
         }

@@ -71,7 +71,8 @@ impl Layout {
 impl Stored {
     /// From a record of the store, with what selections need.
     pub fn read(kind: &dyn Kind, layout: &Layout, record: &Record) -> Result<Self, Unreadable> {
-        let mut stored = Stored::bare(layout, record)?;
+        let key = record.key.clone();
+        let mut stored = Stored::bare(layout, key, &record.value, record.modified)?;
         let value = pick_rest("metadata", &stored.tail, &layout.picks)
             .map_err(|e| unreadable(&record.key, e))?;
         let names = kind.selectable();
@@ -81,12 +82,17 @@ impl Stored {
         Ok(stored)
     }
 
-    /// From a record of the store, to be read and never selected.
-    pub(crate) fn bare(layout: &Layout, record: &Record) -> Result<Self, Unreadable> {
+    /// From what lies in the store, to be read and never selected.
+    pub(crate) fn bare(
+        layout: &Layout,
+        key: Bytes,
+        value: &Bytes,
+        revision: Revision,
+    ) -> Result<Self, Unreadable> {
         Ok(Stored {
-            key: record.key.clone(),
-            tail: tail(&record.key, &record.value)?,
-            revision: record.modified,
+            tail: tail(&key, value)?,
+            key,
+            revision,
             prefix_len: layout.prefix_len as u32,
             fields: 0,
             selectable: Texts::default(),

@@ -9,7 +9,7 @@ use api::Door;
 use bytes::Bytes;
 use meta::object::Object as _;
 use meta::{Errors, Field, FieldError, Path, Reason, Status, Value};
-use store::{Outcome, Record, Txn};
+use store::{Outcome, Record, Revision, Txn};
 
 /// How often an update that insists on nothing is tried.
 const TRIES: usize = 8;
@@ -183,6 +183,7 @@ impl Registry {
             .await?;
         warnings.into_iter().for_each(|w| call.warn(w));
         let turn = self.charge(&request, &object, Some(&old), &mut txn).await?;
+        drop(old);
         let insists = insists && !aim.follows;
         let tried = self.swap(call, resource, object, key, record, txn, insists);
         let tried = tried.await;
@@ -211,23 +212,22 @@ impl Registry {
             return self.swap_away(call, resource, object, key, record).await;
         }
         if bytes == record.value && txn.ops.is_empty() {
-            return Ok(Tried::done(resource, object, record));
+            return Ok(Tried::done(resource, object, record.modified));
         }
         if call.dry_run {
-            return Ok(Tried::done(resource, object, record));
+            return Ok(Tried::done(resource, object, record.modified));
         }
+        drop(object);
         let txn = txn.unchanged(key.clone(), record.modified).put_for(
             key.clone(),
-            bytes,
+            bytes.clone(),
             resource.hub().ttl(),
         );
         match self.store().txn(txn).await.map_err(failure::store)? {
-            Outcome::Committed(revision) => Ok(Tried::Done(Box::new(Written::new(
-                resource,
-                object,
-                Some(revision),
-                false,
-            )))),
+            Outcome::Committed(revision) => {
+                let written = Written::stored(resource, key.clone(), &bytes, revision, false);
+                Ok(Tried::Done(Box::new(written?)))
+            }
             // What the object wanted was taken; it will find something else, or
             // hear that there is nothing.
             Outcome::Conflict(conflict) if conflict.current.iter().all(|(k, _)| k != key) => {
@@ -265,7 +265,7 @@ impl Registry {
         record: &Record,
     ) -> Result<Tried, Status> {
         if call.dry_run {
-            return Ok(Tried::done(resource, object, record));
+            return Ok(Tried::done(resource, object, record.modified));
         }
         let mut txn = Txn::default();
         if let Some(hook) = self.hooks.of(resource.hub().card()) {
@@ -275,12 +275,7 @@ impl Registry {
             .unchanged(key.clone(), record.modified)
             .delete(key.clone());
         match self.store().txn(txn).await.map_err(failure::store)? {
-            Outcome::Committed(revision) => Ok(Tried::Done(Box::new(Written::new(
-                resource,
-                object,
-                Some(revision),
-                false,
-            )))),
+            Outcome::Committed(revision) => Ok(Tried::done(resource, object, revision)),
             Outcome::Conflict(conflict) => {
                 Ok(Tried::Overtaken(overtaken(self, conflict, key).await?))
             }
@@ -294,13 +289,9 @@ enum Tried {
 }
 
 impl Tried {
-    fn done(resource: &Resource, object: Value, record: &Record) -> Self {
-        Tried::Done(Box::new(Written::new(
-            resource,
-            object,
-            Some(record.modified),
-            false,
-        )))
+    fn done(resource: &Resource, object: Value, revision: Revision) -> Self {
+        let written = Written::tree(resource, object, Some(revision), false);
+        Tried::Done(Box::new(written))
     }
 }
 

@@ -321,8 +321,9 @@ impl Watcher {
     fn converted(&self, kind: NoticeKind, object: &Stored, at: Revision) -> Notice {
         match object.to_value(self.resource.hub()) {
             Ok(value) => {
-                let written = written::Written::new(&self.resource, value, Some(at), false);
-                Notice::new(kind, &written.to_bytes())
+                let mut out = Vec::with_capacity(1024);
+                written::serve_at(&self.resource, value, Some(at)).write_object(&mut out);
+                Notice::new(kind, &out)
             }
             Err(unreadable) => error(&Status::internal(unreadable)),
         }

@@ -1,7 +1,7 @@
 //! What an operation answers with.
 
 use crate::registry::Resource;
-use crate::stored;
+use crate::stored::{self, Stored};
 use bytes::Bytes;
 use meta::object::Object as _;
 use meta::{Status, Value};
@@ -10,37 +10,83 @@ use store::Revision;
 /// An object as it stands after a write, or would stand after a dry run.
 #[derive(Debug)]
 pub struct Written {
-    /// The tree as served: with kind, apiVersion and resourceVersion.
-    pub object: Value,
+    object: Object,
     /// It was made by this request.
     pub created: bool,
 }
 
+#[derive(Debug)]
+enum Object {
+    /// As it lies in the store. Many who write wait for the disk at the same
+    /// time, and bytes are a tenth of the tree.
+    Stored(Stored),
+    /// As served: what was not stored, or is no more.
+    Tree(Value),
+}
+
 impl Written {
-    /// An object in the form in which it was stored, at a revision.
-    pub(crate) fn new(
+    /// What was stored at a revision.
+    pub(crate) fn stored(
         resource: &Resource,
-        mut object: Value,
+        key: Bytes,
+        value: &Bytes,
+        revision: Revision,
+        created: bool,
+    ) -> Result<Self, Status> {
+        let stored = Stored::bare(&resource.layout, key, value, revision);
+        Ok(Written {
+            object: Object::Stored(stored.map_err(Status::internal)?),
+            created,
+        })
+    }
+
+    /// What was not stored, in the form in which it would have been, as of a
+    /// revision.
+    pub(crate) fn tree(
+        resource: &Resource,
+        object: Value,
         revision: Option<Revision>,
         created: bool,
     ) -> Self {
-        if let Some(revision) = revision {
-            object
-                .metadata_mut()
-                .insert("resourceVersion", revision.to_string());
-        }
         Written {
-            object: serve(resource, object),
+            object: Object::Tree(serve_at(resource, object, revision)),
             created,
         }
     }
 
-    /// As JSON.
-    pub fn to_bytes(&self) -> Bytes {
-        let mut out = Vec::with_capacity(1024);
-        self.object.write_object(&mut out);
-        out.into()
+    /// The object as it lies in the store, if it does.
+    pub fn as_stored(&self) -> Option<&Stored> {
+        match &self.object {
+            Object::Stored(stored) => Some(stored),
+            Object::Tree(_) => None,
+        }
     }
+
+    /// The tree as `resource` serves it: with kind, apiVersion and
+    /// resourceVersion.
+    pub fn into_object(self, resource: &Resource) -> Result<Value, Status> {
+        match self.object {
+            Object::Stored(stored) => {
+                let value = stored.to_value(resource.hub()).map_err(Status::internal)?;
+                Ok(serve(resource, value))
+            }
+            Object::Tree(object) => Ok(object),
+        }
+    }
+}
+
+/// From the stored form to the one that this resource serves, as of a revision.
+pub(crate) fn serve_at(
+    resource: &Resource,
+    mut object: Value,
+    revision: Option<Revision>,
+) -> Value {
+    if let Some(revision) = revision {
+        object
+            .metadata_mut()
+            .insert("resourceVersion", revision.to_string());
+    }
+    serve(resource, object)
 }
 
 /// From the stored form to the one that this resource serves.

@@ -218,7 +218,7 @@ impl Evict<'_> {
             }
         };
         let marked = registry.update(self.loopback, self.pods, self.aim(self.name), &change);
-        let marked = marked.await?.object;
+        let marked = marked.await?.into_object(self.pods)?;
         if insisted.is_some() && !self.call.dry_run {
             options.resource_version = Some(marked.resource_version().into());
         }

@@ -140,7 +140,7 @@ async fn write(
         may_create: false,
     };
     let written = server.registry.update(call, resource, aim, &apply).await?;
-    Ok(scale_of(resource, &written.object))
+    Ok(scale_of(resource, &written.into_object(resource)?))
 }
 
 fn validate(name: &str, scale: &Value) -> Result<(), Status> {

@@ -1,11 +1,12 @@
 //! POST to a collection.
 
-use super::{with_warnings, write_code};
+use super::with_warnings;
 use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
 use crate::{negotiate, options, present, subresources};
 use api::Verbs;
+use http::StatusCode;
 use meta::Status;
 use registry::{Resource, decode};
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use std::sync::Arc;
 pub(crate) async fn serve(
     server: &Arc<Server>,
     resource: &Arc<Resource>,
-    request: Request,
+    mut request: Request,
 ) -> Result<Answer, Status> {
+    // Nobody needs the text while the object is made durable.
+    let body = std::mem::take(&mut request.body);
     let is_review = resource.card().verbs == Verbs::CreateOnly;
     let form = match is_review {
         true => negotiate::accept_without_table(&request.headers)?,
@@ -23,7 +26,8 @@ pub(crate) async fn serve(
     let call = options::write(&request)?;
     let validation = options::validation(&request)?;
     let format = negotiate::content(&request.headers)?;
-    let object = decode::decode(&*resource.kind, &request.body, format, validation, &call)?;
+    let object = decode::decode(&*resource.kind, &body, format, validation, &call)?;
+    drop(body);
     if is_review {
         let answered = subresources::review(server, resource, &request, &call, object).await?;
         return present::one(
@@ -31,7 +35,7 @@ pub(crate) async fn serve(
             resource,
             form,
             &request.query,
-            write_code(true),
+            StatusCode::CREATED,
             answered,
         )
         .map(|answer| with_warnings(answer, &call));
@@ -40,13 +44,6 @@ pub(crate) async fn serve(
         .registry
         .create(&call, resource, &request.info.namespace, object)
         .await?;
-    let answer = present::one(
-        &server.registry,
-        resource,
-        form,
-        &request.query,
-        write_code(written.created),
-        written.object,
-    )?;
+    let answer = present::outcome(&server.registry, resource, form, &request.query, written)?;
     Ok(with_warnings(answer, &call))
 }

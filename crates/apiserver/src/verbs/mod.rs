@@ -12,7 +12,6 @@ use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
 use crate::{negotiate, present};
-use http::StatusCode;
 use meta::{Reason, Status};
 use registry::{Call, Resource};
 use std::sync::Arc;
@@ -65,13 +64,4 @@ pub(crate) fn with_warning(answer: Answer, warning: &str) -> Answer {
         .collect();
     let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
     answer.with("warning", &format!("299 - \"{quoted}\""))
-}
-
-/// The code of a write.
-pub(crate) fn write_code(created: bool) -> StatusCode {
-    if created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    }
 }

@@ -1,7 +1,7 @@
 //! PATCH: JSON patch, merge patch, strategic merge patch and apply. Follows
 //! apiserver's pkg/endpoints/handlers/patch.go.
 
-use super::{with_warnings, write_code};
+use super::with_warnings;
 use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
@@ -97,15 +97,7 @@ pub(crate) async fn serve(
             .update(&call, resource, aim, &change)
             .await?
     };
-    let code = write_code(written.created);
-    let answer = present::one(
-        &server.registry,
-        resource,
-        form,
-        &request.query,
-        code,
-        written.object,
-    )?;
+    let answer = present::outcome(&server.registry, resource, form, &request.query, written)?;
     Ok(with_warnings(answer, &call))
 }
 

@@ -1,6 +1,6 @@
 //! PUT of one object, or of one of its subresources that shares its kind.
 
-use super::{with_warnings, write_code};
+use super::with_warnings;
 use crate::answer::Answer;
 use crate::server::Server;
 use crate::stack::Request;
@@ -37,15 +37,7 @@ pub(crate) async fn serve(
         .registry
         .update(&call, resource, aim, &change)
         .await?;
-    let code = write_code(written.created);
-    let answer = present::one(
-        &server.registry,
-        resource,
-        form,
-        &request.query,
-        code,
-        written.object,
-    )?;
+    let answer = present::outcome(&server.registry, resource, form, &request.query, written)?;
     Ok(with_warnings(answer, &call))
 }
 
