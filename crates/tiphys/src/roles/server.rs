@@ -41,6 +41,7 @@ pub fn run(args: ServerArgs) -> Result<()> {
     crate::logging::start(&config.args.log)?;
     preflight::check(&config)?;
     raise_limits();
+    give_memory_back();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -59,6 +60,17 @@ fn raise_limits() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "cannot raise the number of open files");
+    }
+}
+
+/// Lets a thread of the allocator's give back what has lain free for a while.
+/// Without one it does so only while memory is asked for, and a server that has
+/// nothing to do would keep what its last burst needed.
+fn give_memory_back() {
+    use tikv_jemalloc_ctl::{background_thread, max_background_threads};
+    let started = max_background_threads::write(1).and_then(|()| background_thread::write(true));
+    if let Err(error) = started {
+        tracing::warn!(%error, "free memory is given back only while the server is busy");
     }
 }
 
