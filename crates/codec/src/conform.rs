@@ -278,7 +278,11 @@ fn complete_struct(map: &mut Map, schema: &Struct) {
             !is_omitted(value, field)
         }
     });
-    for field in schema.fields.iter().filter(|field| is_always_written(field)) {
+    for field in schema
+        .fields
+        .iter()
+        .filter(|field| is_always_written(field))
+    {
         if !map.contains_key(&field.json) {
             map.insert(field.json.as_ref(), unsaid(field));
         }

@@ -5,6 +5,7 @@
 //! watch caches, or from the store where history is asked for; what is written
 //! comes back through the store's watch, which is the only way into a cache.
 
+mod alike;
 pub mod cache;
 mod call;
 mod create;
@@ -31,6 +32,7 @@ mod update;
 mod watch;
 mod written;
 
+pub use alike::alike;
 pub use call::Call;
 pub use decode::{Format, Validation};
 pub use delete::{DeleteOptions, Deleted, Propagation};

@@ -60,7 +60,7 @@ impl Registry {
         match self.store().get(&key, None).await.map_err(failure::store)? {
             Some(record) => {
                 let (layout, at) = (&resource.layout, record.modified);
-                let found = Stored::bare(layout, record.key, &record.value, at);
+                let found = Stored::bare(layout, record.key, record.value, at);
                 Ok(Arc::new(found.map_err(Status::internal)?))
             }
             None => Err(Status::not_found(&resource.card().group_resource(), name)),

@@ -62,7 +62,7 @@ impl Registry {
                 .map_err(|why| Status::conflict(&resource.card().group_resource(), name, why))?;
             change(&mut object)?;
             let bytes = written::bytes(resource, &mut object);
-            if call.dry_run || bytes == found.value {
+            if call.dry_run || found.value == bytes {
                 return Ok(());
             }
             let txn = Txn::default().unchanged(key.clone(), found.modified);

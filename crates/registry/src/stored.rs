@@ -14,22 +14,25 @@ use codec::pick::{Picks, pick_rest};
 use meta::object::Object as _;
 use meta::value::write_string;
 use meta::{FieldSelector, LabelSelector, Str, Value};
+use std::borrow::Cow;
 use std::io::Write as _;
-use store::{Record, Revision};
+use store::{Blob, Record, Revision};
 
 /// The format of stored values: JSON as described above, with the defaults of
 /// API level 1.37 applied.
 const FORMAT: u8 = b'1';
-/// What every stored object begins with.
-const HEAD: &[u8] = b"{\"metadata\":{";
+/// What every stored value begins with: the format and the head.
+const BEGIN: &[u8] = b"1{\"metadata\":{";
+/// Where what follows the head begins.
+const TAIL: usize = BEGIN.len();
 
 /// An object at one revision.
 #[derive(Debug)]
 pub struct Stored {
     /// The store's key.
     pub key: Bytes,
-    /// Everything after the head `{"metadata":{`.
-    tail: Bytes,
+    /// What lies in the store, [`BEGIN`] in front.
+    value: Blob,
     /// The commit that wrote it.
     pub revision: Revision,
     prefix_len: u32,
@@ -72,9 +75,10 @@ impl Stored {
     /// From a record of the store, with what selections need.
     pub fn read(kind: &dyn Kind, layout: &Layout, record: &Record) -> Result<Self, Unreadable> {
         let key = record.key.clone();
-        let mut stored = Stored::bare(layout, key, &record.value, record.modified)?;
-        let value = pick_rest("metadata", &stored.tail, &layout.picks)
-            .map_err(|e| unreadable(&record.key, e))?;
+        let mut stored = Stored::bare(layout, key, record.value.clone(), record.modified)?;
+        let tail = tail(&stored.value);
+        let value =
+            pick_rest("metadata", &tail, &layout.picks).map_err(|e| unreadable(&record.key, e))?;
         let names = kind.selectable();
         let fields = names.iter().map(|name| Str::from(kind.field(&value, name)));
         stored.selectable = fields.chain(labels(&value)).collect();
@@ -86,12 +90,13 @@ impl Stored {
     pub(crate) fn bare(
         layout: &Layout,
         key: Bytes,
-        value: &Bytes,
+        value: Blob,
         revision: Revision,
     ) -> Result<Self, Unreadable> {
+        check(&key, &value)?;
         Ok(Stored {
-            tail: tail(&key, value)?,
             key,
+            value,
             revision,
             prefix_len: layout.prefix_len as u32,
             fields: 0,
@@ -111,7 +116,7 @@ impl Stored {
 
     /// How many bytes it keeps alive, about.
     pub fn weight(&self) -> usize {
-        self.tail.len() + self.key.len()
+        self.value.len() + self.key.len()
     }
 
     /// The text of a selectable field, by its position among them.
@@ -157,7 +162,7 @@ impl Stored {
 
     /// About how long the whole object is.
     pub(crate) fn whole_len(&self, layout: &Layout) -> usize {
-        layout.head.len() + self.tail.len() + 56
+        layout.head.len() + self.value.len() + 56
     }
 
     /// The object as clients read it, at its own or another revision: a watcher
@@ -171,12 +176,12 @@ impl Stored {
     fn write_at(&self, revision: Revision, out: &mut Vec<u8>) {
         // Writing to memory cannot fail.
         let _ = write!(out, "\"metadata\":{{\"resourceVersion\":\"{revision}\",");
-        out.extend_from_slice(&self.tail);
+        self.value.write_from(TAIL, out);
     }
 
     /// The tree, with kind, apiVersion and resourceVersion.
     pub fn to_value(&self, kind: &dyn Kind) -> Result<Value, Unreadable> {
-        to_value(kind, &self.key, &self.tail, self.revision)
+        to_value(kind, &self.key, &self.value, self.revision)
     }
 }
 
@@ -202,11 +207,11 @@ fn unreadable(key: &[u8], why: impl ToString) -> Unreadable {
     }
 }
 
-fn tail(key: &[u8], value: &Bytes) -> Result<Bytes, Unreadable> {
-    match value.split_first() {
-        Some((&FORMAT, body)) if body.starts_with(HEAD) => Ok(value.slice(1 + HEAD.len()..)),
-        Some((&FORMAT, _)) => Err(unreadable(key, "it does not begin with its metadata")),
-        Some((other, _)) => Err(unreadable(
+fn check(key: &[u8], value: &Blob) -> Result<(), Unreadable> {
+    match value.first() {
+        Some(FORMAT) if value.starts_with(BEGIN) => Ok(()),
+        Some(FORMAT) => Err(unreadable(key, "it does not begin with its metadata")),
+        Some(other) => Err(unreadable(
             key,
             format!("it is of the unknown format {other}"),
         )),
@@ -214,13 +219,22 @@ fn tail(key: &[u8], value: &Bytes) -> Result<Bytes, Unreadable> {
     }
 }
 
+/// Everything after the head.
+fn tail(value: &Blob) -> Cow<'_, [u8]> {
+    match value.whole() {
+        Cow::Borrowed(whole) => Cow::Borrowed(whole.get(TAIL..).unwrap_or_default()),
+        Cow::Owned(mut whole) => Cow::Owned(whole.split_off(TAIL.min(whole.len()))),
+    }
+}
+
 fn to_value(
     kind: &dyn Kind,
     key: &[u8],
-    tail: &[u8],
+    value: &Blob,
     revision: Revision,
 ) -> Result<Value, Unreadable> {
-    let mut value = codec::json::parse_rest("metadata", tail).map_err(|e| unreadable(key, e))?;
+    let tail = tail(value);
+    let mut value = codec::json::parse_rest("metadata", &tail).map_err(|e| unreadable(key, e))?;
     value.set_gvk(&kind.card().gvk());
     value
         .metadata_mut()
@@ -238,8 +252,7 @@ fn labels(value: &Value) -> impl Iterator<Item = Str> {
 /// The bytes to store for a tree: without what the key and the commit say.
 pub(crate) fn encode(object: &Value) -> Bytes {
     let mut out = Vec::with_capacity(1024);
-    out.push(FORMAT);
-    out.extend_from_slice(HEAD);
+    out.extend_from_slice(BEGIN);
     let entry = |is_first: &mut bool, key: &str, value: &Value, out: &mut Vec<u8>| {
         if !std::mem::take(is_first) {
             out.push(b',');
@@ -262,18 +275,13 @@ pub(crate) fn encode(object: &Value) -> Bytes {
         }
     }
     out.push(b'}');
-    // These bytes stay for as long as the object is as it is.
-    out.into_boxed_slice().into()
+    out.into()
 }
 
 /// A record of the store as a tree.
 pub(crate) fn record_to_value(kind: &dyn Kind, record: &Record) -> Result<Value, Unreadable> {
-    to_value(
-        kind,
-        &record.key,
-        &tail(&record.key, &record.value)?,
-        record.modified,
-    )
+    check(&record.key, &record.value)?;
+    to_value(kind, &record.key, &record.value, record.modified)
 }
 
 /// Which objects a list or a watch means.

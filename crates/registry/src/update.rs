@@ -211,7 +211,7 @@ impl Registry {
         if self.is_ready_to_go(resource, &object) {
             return self.swap_away(call, resource, object, key, record).await;
         }
-        if bytes == record.value && txn.ops.is_empty() {
+        if record.value == bytes && txn.ops.is_empty() {
             return Ok(Tried::done(resource, object, record.modified));
         }
         if call.dry_run {

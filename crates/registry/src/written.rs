@@ -33,7 +33,7 @@ impl Written {
         revision: Revision,
         created: bool,
     ) -> Result<Self, Status> {
-        let stored = Stored::bare(&resource.layout, key, value, revision);
+        let stored = Stored::bare(&resource.layout, key, value.into(), revision);
         Ok(Written {
             object: Object::Stored(stored.map_err(Status::internal)?),
             created,

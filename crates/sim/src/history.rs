@@ -1,12 +1,11 @@
 //! What the store says has happened, commit by commit: the truth that every
 //! other account of the cluster is held against.
 
-use bytes::Bytes;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::Instant;
-use store::{Event, Record};
+use store::{Blob, Event, Record};
 
 /// Where an object is: kind (`core/pods`, `apps/deployments`), namespace (empty
 /// for objects that have none) and name.
@@ -27,7 +26,7 @@ pub struct Object {
     pub value: Value,
     /// The commit.
     pub revision: u64,
-    raw: Bytes,
+    raw: Blob,
 }
 
 /// What a commit did to one object.
@@ -114,11 +113,12 @@ impl std::fmt::Display for Place {
 impl Object {
     fn new(record: &Record) -> Self {
         // The first byte tells the format of objects; other records are text.
-        let parsed = match record.value.split_first() {
+        let raw = record.value.whole();
+        let parsed = match raw.split_first() {
             Some((b'1', json)) if json.starts_with(b"{") => serde_json::from_slice(json).ok(),
             _ => None,
         };
-        let text = || Value::String(String::from_utf8_lossy(&record.value).into_owned());
+        let text = || Value::String(String::from_utf8_lossy(&raw).into_owned());
         Self {
             value: parsed.unwrap_or_else(text),
             revision: record.modified.0,

@@ -188,6 +188,7 @@ fn store(rng: &Rng) -> store::Options {
         segment_bytes_max: 1 << rng.range(17..20),
         checkpoint_bytes: 1 << rng.range(14..19),
         watch_queue: 1 << rng.range(1..12),
+        sharing: Some(registry::alike),
         ..store::Options::default()
     }
 }

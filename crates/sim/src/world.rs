@@ -198,7 +198,7 @@ impl World {
 fn raw_of(commit: &[Event]) -> BTreeMap<Bytes, Option<Bytes>> {
     let written = commit.iter().map(|event| {
         let value = match &event.change {
-            store::Change::Put { record, .. } => Some(record.value.clone()),
+            store::Change::Put { record, .. } => Some(record.value.whole().into_owned().into()),
             store::Change::Delete { .. } => None,
         };
         (event.key().clone(), value)

@@ -107,7 +107,7 @@ impl Fixture {
 
     async fn value_at(&self, name: &str, at: Revision) -> Option<String> {
         let record = self.store.get(&self.key(name), Some(at)).await.unwrap();
-        record.map(|record| text(&record.value))
+        record.map(|record| text(&record.value.whole()))
     }
 
     async fn names(&self, range: Range) -> Vec<String> {
@@ -154,12 +154,12 @@ fn text(bytes: &[u8]) -> String {
 fn brief(fixture: &Fixture, event: &Event) -> String {
     let name = text(&event.key()[fixture.prefix.len()..]);
     let was = event.prev().map_or(String::new(), |prev| {
-        format!(" (was {})", text(&prev.value))
+        format!(" (was {})", text(&prev.value.whole()))
     });
     match &event.change {
         Change::Put { record, .. } => {
             assert_eq!(record.modified, event.revision);
-            format!("put {name}={}{was}", text(&record.value))
+            format!("put {name}={}{was}", text(&record.value.whole()))
         }
         Change::Delete { .. } => format!("delete {name}{was}"),
     }
@@ -179,7 +179,7 @@ async fn records_tell_their_history(f: Fixture) {
     let record = f.get("a").await.unwrap();
     let seen = (record.created, record.modified, record.version);
     assert_eq!(seen, (first, second, 2));
-    assert_eq!(text(&record.value), "2");
+    assert_eq!(text(&record.value.whole()), "2");
     f.delete("a").await;
     let again = f.put("a", "3").await;
     let record = f.get("a").await.unwrap();
@@ -291,7 +291,7 @@ async fn pages_are_of_one_revision(f: Fixture) {
     let seen: Vec<_> = second
         .records
         .iter()
-        .map(|record| (record.key.clone(), text(&record.value)))
+        .map(|record| (record.key.clone(), text(&record.value.whole())))
         .collect();
     let expected = ["c", "d"].map(|name| (f.key(name), "1".to_owned()));
     assert_eq!(seen, expected);
@@ -512,14 +512,14 @@ async fn concurrent_increments_are_not_lost(f: Fixture) {
     });
     future::join_all(increments).await;
     let record = f.get("counter").await.unwrap();
-    assert_eq!(text(&record.value), "200");
+    assert_eq!(text(&record.value.whole()), "200");
     assert_eq!(record.version, 201);
 }
 
 async fn increment(f: &Fixture) {
     let mut current = f.get("counter").await.unwrap();
     loop {
-        let count: u64 = text(&current.value).parse().unwrap();
+        let count: u64 = text(&current.value.whole()).parse().unwrap();
         let value = (count + 1).to_string();
         let txn = Txn::update(f.key("counter"), current.modified, value);
         match f.store.txn(txn).await.unwrap() {

@@ -6,6 +6,7 @@
 //! own, and what it changed can be read, watched and compared as it was until
 //! the history is compacted beyond it.
 
+mod blob;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod copy;
@@ -22,6 +23,7 @@ mod watch;
 
 use async_trait::async_trait;
 
+pub use blob::{Blob, Sharing};
 pub use copy::{CopyError, copy};
 pub use embedded::{Embedded, OpenError, Options, Stats};
 pub use error::Error;

@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 
-use crate::Revision;
+use crate::{Blob, Revision};
 
 /// A key's value with its place in history.
 ///
 /// Key and value are shared, not copied, among the store, its readers and its
-/// watchers. A value put as a slice of a larger buffer keeps that buffer.
+/// watchers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The key.
     pub key: Bytes,
     /// The value.
-    pub value: Bytes,
+    pub value: Blob,
     /// The commit that made the key exist.
     pub created: Revision,
     /// The commit that wrote this value.

@@ -51,7 +51,7 @@ async fn write(store: Arc<Embedded>, writer: u64) {
     for number in 0.. {
         let key = format!("/w/{writer}/{}", number % KEYS);
         let old = store.get(key.as_bytes(), None).await.unwrap();
-        let last = old.map_or(0, |record| count(&record.value));
+        let last = old.map_or(0, |record| count(&record.value.whole()));
         let value = format!("{} {}", last + 1, "x".repeat(900));
         let outcome = store.txn(Txn::default().put(key.clone(), value)).await;
         let revision = outcome.unwrap().committed().unwrap();
@@ -138,7 +138,7 @@ async fn check(store: &Embedded, acknowledged: &BTreeMap<String, u64>, last: Rev
     for (key, number) in acknowledged {
         let record = store.get(key.as_bytes(), None).await.unwrap();
         let record = record.unwrap_or_else(|| panic!("round {round}: {key} is gone"));
-        let found = count(&record.value);
+        let found = count(&record.value.whole());
         assert!(found >= *number, "round {round}: {key} {found} < {number}");
     }
     let begin = store.compacted().await.unwrap().max(Revision(1));

@@ -13,7 +13,7 @@ fn history() -> History {
         let revision = Revision(number);
         let record = Record {
             key: Bytes::from_static(b"/registry/core/pods/a/p"),
-            value: Bytes::from_static(b"1{}"),
+            value: "1{}".into(),
             created: Revision(1),
             modified: revision,
             version: number,

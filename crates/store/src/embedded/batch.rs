@@ -12,6 +12,7 @@ use super::{
     index::{Commit, Current, Index},
     writer::Active,
 };
+use crate::blob::Pool;
 use crate::{Conflict, Error, Guard, Op, Outcome, Revision, Txn};
 
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -19,6 +20,7 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 /// What a batch will do once it is durable.
 pub(super) struct Batch<'a> {
     index: &'a Index,
+    pool: &'a Pool,
     file: FileId,
     offset: u64,
     now_ms: i64,
@@ -43,9 +45,10 @@ pub(super) fn bound(txn: &Txn) -> usize {
 
 impl<'a> Batch<'a> {
     /// Nothing yet, on top of an index.
-    pub(super) fn new(index: &'a Index, active: &Active, now_ms: i64) -> Self {
+    pub(super) fn new(index: &'a Index, pool: &'a Pool, active: &Active, now_ms: i64) -> Self {
         Self {
             index,
+            pool,
             file: active.id,
             offset: active.offset,
             now_ms,
@@ -173,7 +176,7 @@ impl<'a> Batch<'a> {
                     Expiry { deadline_ms, ttl }
                 });
                 let fields = PutFields {
-                    value,
+                    value: self.pool.keep(&value),
                     created: found.map_or(revision, |(_, current)| current.created),
                     version: found.map_or(1, |(_, current)| current.version + 1),
                     expiry,

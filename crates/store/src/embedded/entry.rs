@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Revision;
+use crate::{Blob, Revision, blob::Pool};
 
 /// A file of the log, by number. Segments and checkpoints share the numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +74,7 @@ pub(super) struct LoggedChange {
 /// What a write sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PutFields {
-    pub(super) value: Bytes,
+    pub(super) value: Blob,
     pub(super) created: Revision,
     pub(super) version: u64,
     pub(super) expiry: Option<Expiry>,
@@ -138,7 +138,8 @@ pub(super) fn put_change(
             let ttl_ms = u64::try_from(expiry.ttl.as_millis()).unwrap_or(u64::MAX);
             out.extend_from_slice(&ttl_ms.to_le_bytes());
         }
-        put_bytes(out, &put.value);
+        out.extend_from_slice(&(put.value.len() as u32).to_le_bytes());
+        put.value.write_from(0, out);
     }
 }
 
@@ -167,10 +168,11 @@ pub(super) fn put_end(out: &mut Vec<u8>, records: u64, until: Revision) {
     out.extend_from_slice(&until.0.to_le_bytes());
 }
 
-/// Reads a payload; none if it is not one.
-pub(super) fn decode(payload: &Bytes) -> Option<Entry> {
+/// Reads a payload; none if it is not one. Values go into `pool`.
+pub(super) fn decode(payload: &Bytes, pool: &Pool) -> Option<Entry> {
     let mut input = Input {
         data: payload,
+        pool,
         at: 0,
     };
     let entry = match input.u8()? {
@@ -207,6 +209,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 
 struct Input<'a> {
     data: &'a Bytes,
+    pool: &'a Pool,
     at: usize,
 }
 
@@ -277,7 +280,9 @@ impl Input<'_> {
         } else {
             None
         };
-        let value = self.bytes()?;
+        let len = self.u32()? as usize;
+        let pool = self.pool;
+        let value = pool.keep(self.take(len)?);
         Some(PutFields {
             value,
             created,
@@ -293,7 +298,7 @@ mod tests {
 
     fn fields(expiry: Option<Expiry>) -> PutFields {
         PutFields {
-            value: Bytes::from_static(b"value"),
+            value: "value".into(),
             created: Revision(3),
             version: 9,
             expiry,
@@ -304,9 +309,10 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out);
         let out = Bytes::from(out);
-        assert_eq!(decode(&out), Some(entry));
+        let pool = Pool::new(None);
+        assert_eq!(decode(&out, &pool), Some(entry));
         for len in 0..out.len() {
-            assert_eq!(decode(&out.slice(..len)), None, "cut at {len}");
+            assert_eq!(decode(&out.slice(..len), &pool), None, "cut at {len}");
         }
     }
 

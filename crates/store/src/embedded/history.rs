@@ -51,7 +51,7 @@ impl Shared {
             .await
             .map_err(|error| self.read_error(&file, location.offset, error))?;
         let found = match frame::parse(&data, nonce, location.len as usize) {
-            Parsed::Frame(frame) => entry::decode(&frame.payload),
+            Parsed::Frame(frame) => entry::decode(&frame.payload, &self.pool),
             _ => None,
         };
         found
@@ -90,7 +90,7 @@ impl Shared {
             };
             offset = begin + frame.size as u64;
             read += frame.size;
-            let entry = entry::decode(&frame.payload);
+            let entry = entry::decode(&frame.payload, &self.pool);
             let entry = entry.ok_or_else(|| self.damaged(&file, begin))?;
             if let Entry::Txn { revision, changes } = entry
                 && revision > position
@@ -152,7 +152,7 @@ impl Shared {
             Some(fields) => {
                 let record = Record {
                     key: key.clone(),
-                    value: Bytes::copy_from_slice(&fields.value),
+                    value: fields.value,
                     created: fields.created,
                     modified: revision,
                     version: fields.version,
@@ -215,7 +215,7 @@ fn record_of(entry: Entry, key: &Bytes) -> Option<Record> {
     };
     Some(Record {
         key: key.clone(),
-        value: Bytes::copy_from_slice(&fields.value),
+        value: fields.value,
         created: fields.created,
         modified,
         version: fields.version,

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use super::entry::{Expiry, FileId, Location, LoggedChange, Prev, PutFields};
-use crate::{Change, Event, Record, Revision, Span};
+use crate::{Blob, Change, Event, Record, Revision, Span};
 
 /// All keys, as of one revision, with the history since the compaction.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Slot {
 /// What a key is now.
 #[derive(Clone, Debug)]
 pub(super) struct Current {
-    pub(super) value: Bytes,
+    pub(super) value: Blob,
     pub(super) created: Revision,
     pub(super) modified: Revision,
     pub(super) version: u64,
@@ -461,7 +461,7 @@ mod tests {
 
     fn fields(value: &'static str, created: u64, version: u64) -> PutFields {
         PutFields {
-            value: Bytes::from_static(value.as_bytes()),
+            value: value.into(),
             created: Revision(created),
             version,
             expiry: None,

@@ -39,6 +39,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Error, Outcome, Page, Range, Record, Revision, Store, Txn, Watch, WatchFrom,
+    blob::Pool,
     disk::{Disk, RealDisk},
 };
 use file::Files;
@@ -89,6 +90,7 @@ struct Shared {
     options: Options,
     state: RwLock<State>,
     expiries: expiry::Expiries,
+    pool: Pool,
     /// Cancelled when nothing more will happen.
     closed: CancellationToken,
 }
@@ -144,7 +146,8 @@ impl Embedded {
     ) -> Result<Self, OpenError> {
         let blocks = disk.blocks();
         let lock = recovery::lock(&*disk).await?;
-        let recovered = recovery::recover(&*disk, &clock, &rng, &options).await?;
+        let pool = Pool::new(options.sharing);
+        let recovered = recovery::recover(&*disk, &clock, &rng, &options, &pool).await?;
         let expiries = expiry::Expiries::new(&recovered.index, &clock);
         let shared = Arc::new(Shared {
             disk,
@@ -157,6 +160,7 @@ impl Embedded {
                 hub: Hub::default(),
             }),
             expiries,
+            pool,
             closed: CancellationToken::new(),
         });
         let (requests, receiver) = mpsc::channel(QUEUE);

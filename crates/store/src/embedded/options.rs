@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::Sharing;
+
 /// How a store keeps its data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How long the past can be read. Upstream keeps between one and two of
     /// its five-minute compaction intervals.
@@ -21,6 +23,8 @@ pub struct Options {
     pub txn_bytes_max: usize,
     /// How many events may wait for a watcher before it has to read the log.
     pub watch_queue: usize,
+    /// What values have in common and memory keeps once; nothing if none.
+    pub sharing: Option<Sharing>,
 }
 
 impl Default for Options {
@@ -33,6 +37,7 @@ impl Default for Options {
             checkpoint_bytes: 16 << 20,
             txn_bytes_max: 8 << 20,
             watch_queue: 8192,
+            sharing: None,
         }
     }
 }

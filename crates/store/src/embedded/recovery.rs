@@ -18,7 +18,7 @@ use stdx::{Clock, Rng};
 
 use super::{
     Options,
-    entry::{self, Entry, FileId, Location, LoggedChange, LoggedPut, PutFields},
+    entry::{self, Entry, FileId, Location, LoggedChange, LoggedPut},
     file::{self, BadHeader, FIRST_FRAME, Files, Header, Kind, LogFile, Next},
     frame::Frame,
     index::Index,
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     Revision,
+    blob::Pool,
     disk::{Disk, Lock, LockError},
 };
 
@@ -65,6 +66,7 @@ pub(super) async fn recover(
     clock: &Clock,
     rng: &Rng,
     options: &Options,
+    pool: &Pool,
 ) -> Result<Recovered, OpenError> {
     let began = clock.now();
     let mut found = open_files(disk).await?;
@@ -76,6 +78,7 @@ pub(super) async fn recover(
         disk,
         rng,
         options,
+        pool,
         index: Index::new(EMPTY),
         files: Files::default(),
         until: EMPTY,
@@ -184,6 +187,7 @@ pub(super) struct Recovery<'a> {
     pub(super) disk: &'a dyn Disk,
     pub(super) rng: &'a Rng,
     pub(super) options: &'a Options,
+    pub(super) pool: &'a Pool,
     pub(super) index: Index,
     pub(super) files: Files,
     /// The log must reach at least this revision.
@@ -283,11 +287,11 @@ impl Recovery<'_> {
                 return Err(bad("the checkpoint does not check"));
             };
             let location = location(file, offset, &frame);
-            match entry::decode(&frame.payload) {
+            match entry::decode(&frame.payload, self.pool) {
                 Some(Entry::Record { modified, put }) => {
                     let LoggedPut { key, fields } = put;
                     let key = Bytes::copy_from_slice(&key);
-                    self.index.load(key, modified, location, owned(fields));
+                    self.index.load(key, modified, location, fields);
                     count += 1;
                 }
                 Some(Entry::End { records, until }) if records == count => {
@@ -408,7 +412,8 @@ impl Recovery<'_> {
         frame: &Frame,
     ) -> Result<Entry, OpenError> {
         let what = "a frame checks but makes no sense";
-        entry::decode(&frame.payload).ok_or_else(|| damaged(self.disk, &segment.name, offset, what))
+        entry::decode(&frame.payload, self.pool)
+            .ok_or_else(|| damaged(self.disk, &segment.name, offset, what))
     }
 }
 
@@ -425,14 +430,6 @@ fn location(file: &LogFile, offset: u64, frame: &Frame) -> Location {
 fn owned_change(change: LoggedChange) -> LoggedChange {
     LoggedChange {
         key: Bytes::copy_from_slice(&change.key),
-        prev: change.prev,
-        put: change.put.map(owned),
-    }
-}
-
-fn owned(fields: PutFields) -> PutFields {
-    PutFields {
-        value: Bytes::copy_from_slice(&fields.value),
-        ..fields
+        ..change
     }
 }

@@ -12,6 +12,7 @@ use super::{
     recovery::{CHUNK_BYTES, Recovery, active},
     writer::Tail,
 };
+use crate::blob::Pool;
 
 /// A frame of the batch that was read last.
 struct Pending {
@@ -155,7 +156,7 @@ impl Recovery<'_> {
                 }
                 last.end = end;
                 last.last = self.position;
-                let batch = reread(&moved, nonce, batch);
+                let batch = reread(&moved, nonce, batch, self.pool);
                 self.flush(&mut segment, batch)?;
                 let tail = Tail::Open(active(&segment, len));
                 self.files.add(last);
@@ -234,7 +235,7 @@ fn encode_moved(batch: &[Pending], from: FileId, begin: u64, to: FileId, nonce: 
 }
 
 /// The moved batch with its new places.
-fn reread(moved: &[u8], nonce: u32, batch: Vec<Pending>) -> Vec<Pending> {
+fn reread(moved: &[u8], nonce: u32, batch: Vec<Pending>, pool: &Pool) -> Vec<Pending> {
     let moved = Bytes::copy_from_slice(moved);
     let mut at = 0;
     batch
@@ -247,7 +248,7 @@ fn reread(moved: &[u8], nonce: u32, batch: Vec<Pending>) -> Vec<Pending> {
             let offset = FIRST_FRAME + at as u64;
             at += frame.size;
             let len = frame.payload.len();
-            let entry = entry::decode(&frame.payload).unwrap_or(pending.entry);
+            let entry = entry::decode(&frame.payload, pool).unwrap_or(pending.entry);
             Pending { offset, len, entry }
         })
         .collect()

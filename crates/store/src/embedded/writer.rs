@@ -208,7 +208,7 @@ impl Writer {
         let now_ms = self.shared.clock.wall().as_millisecond();
         let (commits, compact, mut answers) = {
             let state = self.shared.state();
-            let batch = Batch::new(&state.index, active, now_ms);
+            let batch = Batch::new(&state.index, &self.shared.pool, active, now_ms);
             let due = self.due_compaction.take();
             batch.evaluate(requests, due, &mut self.buffer, active)
         };

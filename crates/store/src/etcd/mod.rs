@@ -364,7 +364,7 @@ fn record(kv: KeyValue) -> Record {
         // Keys and values are slices of the whole answer, which they must not
         // keep in memory.
         key: Bytes::copy_from_slice(&kv.key),
-        value: Bytes::copy_from_slice(&kv.value),
+        value: kv.value.into(),
         created: Revision(kv.create_revision.unsigned_abs()),
         modified: Revision(kv.mod_revision.unsigned_abs()),
         version: kv.version.unsigned_abs(),

@@ -207,8 +207,11 @@ async fn open_store(
         return Ok(Arc::new(etcd.context("connect to the datastore")?));
     }
     let dir = config.instance.store();
-    let opened =
-        store::Embedded::open(&dir, clock.clone(), rng.fork(), store::Options::default()).await;
+    let options = store::Options {
+        sharing: Some(registry::alike),
+        ..store::Options::default()
+    };
+    let opened = store::Embedded::open(&dir, clock.clone(), rng.fork(), options).await;
     let embedded =
         Arc::new(opened.with_context(|| format!("open the store in {}", dir.display()))?);
     let watched = embedded.clone();
