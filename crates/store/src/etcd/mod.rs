@@ -12,6 +12,7 @@ mod watching;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,8 +21,8 @@ use stdx::{CancellationToken, Clock};
 use tonic::{Code, Status};
 
 use crate::{
-    Conflict, Error, Guard, Op, Outcome, Page, Range, Record, Revision, Span, Store, Txn, Watch,
-    WatchFrom,
+    Conflict, Error, Guard, Op, Outcome, Page, Range, Record, Revision, Sharing, Span, Store, Txn,
+    Watch, WatchFrom, blob::Pool,
 };
 use connection::{Connection, backend};
 use lease::Leases;
@@ -37,11 +38,13 @@ pub use connection::{ConnectError, Endpoints};
 const PAGE: usize = 500;
 
 /// How the cluster is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct EtcdOptions {
     /// How often the cluster is compacted, to what was current an interval
     /// before; none leaves it to others.
     pub compaction_interval: Option<Duration>,
+    /// What values have in common and memory keeps once; nothing if none.
+    pub sharing: Option<Sharing>,
 }
 
 /// A store on an etcd cluster.
@@ -50,6 +53,7 @@ pub struct Etcd {
     clock: Clock,
     leases: Leases,
     tells_progress: bool,
+    pool: Arc<Pool>,
     closed: CancellationToken,
 }
 
@@ -58,6 +62,7 @@ impl Default for EtcdOptions {
         let compaction_interval = Some(Duration::from_secs(300));
         Self {
             compaction_interval,
+            sharing: None,
         }
     }
 }
@@ -86,6 +91,7 @@ impl Etcd {
             clock,
             leases: Leases::default(),
             tells_progress: tells_progress(&status.version),
+            pool: Arc::new(Pool::new(options.sharing)),
             closed,
         })
     }
@@ -215,7 +221,8 @@ impl Store for Etcd {
                 page.count = usize::try_from(response.count).unwrap_or(0);
                 first = false;
             }
-            page.records.extend(response.kvs.into_iter().map(record));
+            let found = response.kvs.into_iter().map(|kv| kept(kv, &self.pool));
+            page.records.extend(found);
             page.more = page.records.len() < page.count;
             match page.records.last() {
                 Some(last) if response.more && page.records.len() < limit => {
@@ -246,7 +253,8 @@ impl Store for Etcd {
     async fn watch(&self, from: WatchFrom) -> Result<Watch, Error> {
         self.check_open()?;
         let closed = self.closed.clone();
-        watching::watch(&self.connection, from, self.tells_progress, closed).await
+        let pool = self.pool.clone();
+        watching::watch(&self.connection, from, self.tells_progress, pool, closed).await
     }
 
     async fn compact(&self, at: Revision) -> Result<(), Error> {
@@ -359,12 +367,18 @@ fn range_end(span: &Span) -> Bytes {
     span.end.clone().unwrap_or(Bytes::from_static(b"\0"))
 }
 
+/// A record that is read and let go.
 fn record(kv: KeyValue) -> Record {
+    kept(kv, &Pool::new(None))
+}
+
+/// A record that may stay in memory, as those of lists and watches do.
+fn kept(kv: KeyValue, pool: &Pool) -> Record {
     Record {
         // Keys and values are slices of the whole answer, which they must not
         // keep in memory.
         key: Bytes::copy_from_slice(&kv.key),
-        value: kv.value.into(),
+        value: pool.keep(&kv.value),
         created: Revision(kv.create_revision.unsigned_abs()),
         modified: Revision(kv.mod_revision.unsigned_abs()),
         version: kv.version.unsigned_abs(),

@@ -77,6 +77,7 @@ async fn connect(endpoints: Endpoints) -> Etcd {
     let clock = Clock::system();
     let options = EtcdOptions {
         compaction_interval: None,
+        ..EtcdOptions::default()
     };
     let mut attempts = 0;
     loop {

@@ -1,5 +1,7 @@
 //! Watches on etcd: a gRPC stream each.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{Stream, stream};
 use stdx::CancellationToken;
@@ -8,11 +10,13 @@ use tonic::{Status, Streaming};
 
 use super::{
     connection::{Connection, backend},
+    kept,
     messages::{
         KeyValue, WatchCreateRequest, WatchEvent, WatchProgressRequest, WatchRequest, WatchResponse,
     },
     range_end, record, revision, to_i64,
 };
+use crate::blob::Pool;
 use crate::{Batch, Change, Error, Event, Revision, Watch, WatchFrom};
 
 const OPERATION: &str = "watching";
@@ -22,6 +26,7 @@ struct Following {
     responses: Streaming<WatchResponse>,
     /// Kept so that the stream stays open.
     _requests: mpsc::Sender<WatchRequest>,
+    pool: Arc<Pool>,
     closed: CancellationToken,
     after: Revision,
     ended: bool,
@@ -32,6 +37,7 @@ pub(super) async fn watch(
     connection: &Connection,
     from: WatchFrom,
     tells_progress: bool,
+    pool: Arc<Pool>,
     closed: CancellationToken,
 ) -> Result<Watch, Error> {
     let WatchFrom { span, after } = from;
@@ -62,6 +68,7 @@ pub(super) async fn watch(
     let following = Following {
         responses,
         _requests: requests,
+        pool,
         closed,
         after,
         ended: false,
@@ -109,7 +116,7 @@ impl Following {
         let events = response
             .events
             .into_iter()
-            .map(event)
+            .map(|told| event(told, &self.pool))
             .collect::<Result<Vec<_>, _>>()?;
         // With events the header may be ahead of what was told.
         let last = events.last().map_or(header, |event| event.revision);
@@ -133,7 +140,7 @@ fn check(response: &WatchResponse, after: Revision) -> Result<(), Error> {
     Ok(())
 }
 
-fn event(event: WatchEvent) -> Result<Event, Error> {
+fn event(event: WatchEvent, pool: &Pool) -> Result<Event, Error> {
     let WatchEvent { kind, kv, prev_kv } = event;
     let kv: KeyValue =
         kv.ok_or_else(|| backend(OPERATION, Status::internal("an event has no key")))?;
@@ -143,7 +150,7 @@ fn event(event: WatchEvent) -> Result<Event, Error> {
         let key: Bytes = kv.key;
         Change::Delete { key, prev }
     } else {
-        let record = record(kv);
+        let record = kept(kv, pool);
         Change::Put { record, prev }
     };
     Ok(Event { revision, change })

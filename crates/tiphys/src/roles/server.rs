@@ -198,12 +198,11 @@ async fn open_store(
             certfile: config.args.datastore_certfile.clone(),
             keyfile: config.args.datastore_keyfile.clone(),
         };
-        let etcd = store::etcd::Etcd::connect(
-            &endpoints,
-            clock.clone(),
-            store::etcd::EtcdOptions::default(),
-        )
-        .await;
+        let options = store::etcd::EtcdOptions {
+            sharing: Some(registry::alike),
+            ..store::etcd::EtcdOptions::default()
+        };
+        let etcd = store::etcd::Etcd::connect(&endpoints, clock.clone(), options).await;
         return Ok(Arc::new(etcd.context("connect to the datastore")?));
     }
     let dir = config.instance.store();
