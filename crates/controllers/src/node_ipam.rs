@@ -59,7 +59,8 @@ fn start(context: &Context) {
     });
     let (changed, told) = (queue.clone(), allocator.clone());
     nodes.on_change(move |change: &Change<Node>| {
-        told.note(change);
+        let waiting = told.note(change).into_iter();
+        waiting.for_each(|name| changed.add(ObjectKey::new("", &*name)));
         changed.add(ObjectKey::of(&**change.object()));
     });
     let synced = async move { nodes.synced().await };
@@ -75,11 +76,6 @@ struct Allocator {
     /// the cache shows that too.
     book: Mutex<Book>,
 }
-
-/// All ranges are taken.
-#[derive(Debug, thiserror::Error)]
-#[error("no range of pod addresses is left for node {0}")]
-struct Exhausted(String);
 
 #[async_trait::async_trait]
 impl Reconcile<ObjectKey> for Allocator {
@@ -108,7 +104,8 @@ impl Reconcile<ObjectKey> for Allocator {
                 "CIDRNotAvailable",
                 message,
             );
-            return Err(Exhausted(node.name().to_owned()).into());
+            // The book tells when something is given back.
+            return Ok(Action::Done);
         };
         let texts: Vec<String> = ranges.iter().map(Range::to_string).collect();
         let patch = json!({"metadata": {"uid": node.uid()}, "spec": {"podCIDR": texts.first(), "podCIDRs": texts}});
@@ -120,13 +117,15 @@ impl Reconcile<ObjectKey> for Allocator {
 }
 
 impl Allocator {
-    /// Keeps the book true to the cache.
-    fn note(&self, change: &Change<Node>) {
+    /// Keeps the book true to the cache. Gives the nodes that waited for what
+    /// has become free.
+    fn note(&self, change: &Change<Node>) -> BTreeSet<String> {
         let mut book = self.book();
         match &change.new {
             Some(node) => book.shows(node.name(), node.uid(), ranges_of(node)),
             None => book.forget(change.object().name()),
         }
+        book.called()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -1,7 +1,7 @@
 //! Which ranges of pod addresses are taken, and by which node. A change of one
 //! node costs the same however many there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What is taken of the pools, and by whom.
@@ -10,6 +10,10 @@ pub(super) struct Book {
     pools: Vec<Pool>,
     /// By the node's name.
     held: BTreeMap<String, Held>,
+    /// Nodes for which there was nothing.
+    waiting: BTreeSet<String>,
+    /// Something was given back since they were called last.
+    is_free: bool,
 }
 
 #[derive(Debug)]
@@ -27,6 +31,8 @@ impl Book {
         Self {
             pools,
             held: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            is_free: false,
         }
     }
 
@@ -46,19 +52,32 @@ impl Book {
 
     /// Gives back what a node had.
     pub(super) fn forget(&mut self, name: &str) {
+        self.waiting.remove(name);
         for range in self.held.remove(name).into_iter().flat_map(|h| h.ranges) {
             self.pools.iter_mut().for_each(|pool| pool.give(&range));
+            self.is_free = true;
+        }
+    }
+
+    /// Those who wait, once something is free. They are to ask again.
+    pub(super) fn called(&mut self) -> BTreeSet<String> {
+        match std::mem::take(&mut self.is_free) {
+            true => std::mem::take(&mut self.waiting),
+            false => BTreeSet::new(),
         }
     }
 
     /// What a node has, or from now on the first free range of each pool; none
-    /// while one of them has none.
+    /// while one of them has none, and the node then waits.
     pub(super) fn promise(&mut self, name: &str, uid: &str) -> Option<Vec<Range>> {
         if let Some(held) = self.held.get(name).filter(|held| held.uid == uid) {
             return Some(held.ranges.clone());
         }
         let free = self.pools.iter_mut().map(Pool::first_free);
-        let ranges = free.collect::<Option<Vec<_>>>()?;
+        let Some(ranges) = free.collect::<Option<Vec<_>>>() else {
+            self.waiting.insert(name.to_owned());
+            return None;
+        };
         self.forget(name);
         self.hold(name, uid, ranges.clone());
         Some(ranges)
@@ -272,7 +291,9 @@ mod tests {
         assert_eq!(promised(&mut book, "a"), "10.42.0.0/24");
         assert_eq!(promised(&mut book, "c"), "10.42.3.0/24");
         assert_eq!(promised(&mut book, "d"), "");
+        assert!(book.called().is_empty());
         book.forget("b");
+        assert_eq!(book.called().into_iter().collect::<Vec<_>>(), ["d"]);
         assert_eq!(promised(&mut book, "d"), "10.42.2.0/24");
         // The same name, another node.
         book.shows("a", "other", Vec::new());
