@@ -215,9 +215,12 @@ impl Discovery {
         });
         match found {
             Some(resource) => Ok(resource),
-            None => said(format!(
-                "the server doesn't have a resource type \"{word}\""
-            )),
+            None => {
+                let name = lower.split('.').next().unwrap_or_default();
+                said(format!(
+                    "the server doesn't have a resource type \"{name}\""
+                ))
+            }
         }
     }
 
@@ -391,7 +394,7 @@ mod tests {
                 .err()
                 .map(|e| e.to_string())
                 .as_deref(),
-            Some("the server doesn't have a resource type \"ev.events.k8s.io\"")
+            Some("the server doesn't have a resource type \"ev\"")
         );
         assert_eq!(
             all.find("events.events.k8s.io").expect("events").group,
