@@ -221,10 +221,7 @@ fn check(key: &[u8], value: &Blob) -> Result<(), Unreadable> {
 
 /// Everything after the head.
 fn tail(value: &Blob) -> Cow<'_, [u8]> {
-    match value.whole() {
-        Cow::Borrowed(whole) => Cow::Borrowed(whole.get(TAIL..).unwrap_or_default()),
-        Cow::Owned(mut whole) => Cow::Owned(whole.split_off(TAIL.min(whole.len()))),
-    }
+    value.whole_from(TAIL)
 }
 
 fn to_value(

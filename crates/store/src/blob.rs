@@ -88,11 +88,16 @@ impl Blob {
 
     /// The bytes in one piece, copied unless they lie so.
     pub fn whole(&self) -> Cow<'_, [u8]> {
+        self.whole_from(0)
+    }
+
+    /// The bytes from a place on in one piece, copied unless they lie so.
+    pub fn whole_from(&self, skip: usize) -> Cow<'_, [u8]> {
         if self.0.shared.is_empty() {
-            return Cow::Borrowed(&self.0.own);
+            return Cow::Borrowed(self.0.own.get(skip..).unwrap_or_default());
         }
         let mut whole = Vec::with_capacity(self.len());
-        self.write_from(0, &mut whole);
+        self.write_from(skip, &mut whole);
         Cow::Owned(whole)
     }
 
@@ -245,6 +250,7 @@ mod tests {
             let mut out = Vec::new();
             blob.write_from(skip, &mut out);
             assert_eq!(out, &bytes[skip..], "from {skip}");
+            assert_eq!(&*blob.whole_from(skip), &bytes[skip..], "from {skip}");
             assert!(blob.starts_with(&bytes[..skip]), "with {skip}");
         }
         assert_ne!(blob, Blob::from(format!("{value}.")));
