@@ -64,7 +64,7 @@ fn start(context: &Context) {
         changed.add(ObjectKey::of(&**change.object()));
     });
     let synced = async move { nodes.synced().await };
-    // One worker: two nodes must not be promised the same range.
+    // One worker gives ranges in the order in which nodes ask.
     context.reconcile(queue, Workers::new(1), synced, allocator);
 }
 

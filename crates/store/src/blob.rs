@@ -38,6 +38,9 @@ pub type Sharing = fn(&[u8]) -> Vec<Range<usize>>;
 
 /// Parts that are shorter than this are not worth a place of their own.
 const SHARED_MIN: usize = 96;
+/// Parts that are longer than this are not shared: a place keeps its part when
+/// the last value that had it is gone.
+const SHARED_MAX: usize = 16 << 10;
 /// So many parts are remembered. One that is not seen again soon makes room.
 const PLACES: usize = 512;
 
@@ -177,7 +180,7 @@ impl Pool {
         let mut after = 0;
         for part in sharing(value) {
             let text = value.get(part.clone()).unwrap_or_default();
-            if text.len() < SHARED_MIN || part.start < rest {
+            if !(SHARED_MIN..=SHARED_MAX).contains(&text.len()) || part.start < rest {
                 continue;
             }
             if let Some(text) = self.seen(text) {
@@ -276,6 +279,12 @@ mod tests {
             (format!("1<short>2{b}"), 1),
         ] {
             check(&pool, &value, shared);
+        }
+        let long = format!("<{}>", "l".repeat(SHARED_MAX));
+        for pool in [Pool::new(None), pool] {
+            for value in [&long, &long] {
+                assert!(pool.keep(value.as_bytes()).0.shared.is_empty());
+            }
         }
         check(&Pool::new(None), &a, 0);
     }
